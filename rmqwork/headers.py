@@ -1,0 +1,47 @@
+"""The names of the headers that rmqwork writes, and which headers may travel on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rmqwork.delays import OWN_HEADERS as _DELAY_HEADERS
+from rmqwork.types import Headers
+
+VERSION: Final = "rmqwork-version"
+"""Version of the message class; absent = 1."""
+ATTEMPT: Final = "rmqwork-attempt"
+"""Which attempt this is, from 1; absent = 1."""
+EXPIRES_AT: Final = "rmqwork-expires-at"
+"""Milliseconds since the epoch after which the task must not start."""
+UNKNOWN_SINCE: Final = "rmqwork-unknown-since"
+"""Milliseconds since the epoch when a worker first did not know the task or its version."""
+REPLAY: Final = "rmqwork-replay"
+"""How often the message was replayed from a dead-letter queue."""
+EXCHANGE: Final = "rmqwork-exchange"
+"""Where the message was first published; written when it first leaves its queue."""
+ROUTING_KEY: Final = "rmqwork-routing-key"
+QUEUE: Final = "rmqwork-queue"
+HOST: Final = "rmqwork-host"
+
+ERROR_REASON: Final = "rmqwork-error-reason"
+ERROR_TYPE: Final = "rmqwork-error-type"
+ERROR_MESSAGE: Final = "rmqwork-error-message"
+ERROR_TRACEBACK: Final = "rmqwork-error-traceback"
+ERROR_AT: Final = "rmqwork-error-at"
+"""When the error happened: ISO 8601, UTC."""
+ERROR_HEADERS: Final = (ERROR_REASON, ERROR_TYPE, ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_AT)
+
+_ROUTING: Final = frozenset({"CC", "BCC"})
+
+
+def may_travel(headers: Headers) -> dict[str, object]:
+    """A message's headers without what would send it astray when it is published again.
+
+    Left out: ``x-*`` (the broker's own account of deaths and counts), ``CC`` and ``BCC`` (they
+    route copies), and the marks of a finished way through the delay queues.
+    """
+    return {
+        key: value
+        for key, value in headers.items()
+        if not key.startswith("x-") and key not in _ROUTING and key not in _DELAY_HEADERS
+    }

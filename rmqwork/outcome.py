@@ -1,0 +1,100 @@
+"""What running a task can come to, as values; and what a task raises to choose it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TaskControl(BaseException):
+    """What a task raises to steer its own message.
+
+    A `BaseException`, so that ``except Exception`` in user code does not turn it into a success.
+    """
+
+
+class Reject(TaskControl):
+    """Send the message to the dead-letter queue now, without another attempt.
+
+    Args:
+        reason: shown with the dead letter.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(TaskControl):
+    """Run the task again after a while.
+
+    Args:
+        seconds: the delay; it is spent in the broker.
+        count: whether this run counts as an attempt (False: try for as long as it takes).
+        reason: shown in the log and, at last, with the dead letter.
+    """
+
+    def __init__(self, seconds: float = 0.0, count: bool = True, reason: str = "") -> None:
+        super().__init__(reason or f"retry in {seconds:g} s")
+        self.seconds = seconds
+        self.count = count
+        self.reason = reason
+
+
+class Reason(StrEnum):
+    """Why a message is in a dead-letter queue: the values of ``rmqwork-error-reason``."""
+
+    FAILED = "failed"
+    REJECTED = "rejected"
+    INVALID_MESSAGE = "invalid-message"
+    UNKNOWN_TASK = "unknown-task"
+    EXPIRED = "expired"
+    WORKER_CRASHED = "worker-crashed"
+    TIME_LIMIT = "time-limit"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What went wrong, as it is kept with a dead letter and shown in a log line.
+
+    Args:
+        type: the exception's class, qualified unless builtin (``ValueError``, ``shop.errors.Busy``).
+        message: the exception's text.
+        traceback: the formatted traceback, or an empty string.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The task ran to its end. ``result`` is its encoded return value, or None if nobody wants it."""
+
+    duration: float
+    result: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The task is to run again after ``delay`` seconds; ``counts`` says whether an attempt is spent."""
+
+    duration: float
+    delay: float
+    counts: bool
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The message goes to the dead-letter queue for ``reason``."""
+
+    duration: float
+    reason: Reason
+    evidence: Evidence
+
+
+Outcome = Success | TryAgain | Failure
+"""What an executor reports of one delivery."""

@@ -1,0 +1,372 @@
+"""Exchanges, queues and bindings as values, and the list of declarations that they come to.
+
+Nothing here talks to a broker. The arguments of a queue come from its `Queue` alone, so that a
+publisher, which may not know the tasks, declares the same as a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from rmqwork.errors import ConfigurationError
+
+TASKS_EXCHANGE: Final = "rmqwork.tasks"
+"""The topic exchange that tasks go through unless the app says otherwise."""
+RETURN_EXCHANGE: Final = "rmqwork.return"
+"""The direct exchange by which a delayed message returns to a queue, by the queue's name."""
+UNROUTABLE: Final = "rmqwork.unroutable"
+"""The exchange and the queue that catch what can return nowhere."""
+
+QueueType = Literal["quorum", "classic"]
+ExchangeType = Literal["topic", "direct", "fanout", "headers"]
+
+_DELIVERY_LIMIT: Final = 1_000_000
+_NAME_BYTES: Final = 255
+
+
+def dead_letter_queue(queue: str) -> str:
+    """The name of a queue's dead-letter queue."""
+    return f"{queue}.dlq"
+
+
+def due_queue(queue: str) -> str:
+    """The name of the unbounded queue beside a bounded one that takes what returns to it."""
+    return f"{queue}.due"
+
+
+def suspects_queue(queue: str) -> str:
+    """The name of the queue for messages whose consumers keep dying."""
+    return f"{queue}.suspects"
+
+
+def due_exchange(exchange: str) -> str:
+    """The name of the twin of an exchange by which delayed first publishes come back."""
+    return f"{exchange}.due"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange.
+
+    Args:
+        name: at most 255 bytes; the `amq.` prefix is the broker's own.
+        type: ``topic`` (default), ``direct``, ``fanout`` or ``headers``.
+        alternate: the name of its alternate exchange, for messages that it cannot route.
+        arguments: further arguments of the declaration.
+    """
+
+    name: str
+    type: ExchangeType = "topic"
+    alternate: str | None = None
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name("exchange", self.name)
+        if self.type not in ("topic", "direct", "fanout", "headers"):
+            raise ConfigurationError(
+                f"exchange {self.name!r}: unknown type {self.type!r}; "
+                "use topic, direct, fanout or headers"
+            )
+
+    def declared_arguments(self) -> dict[str, object]:
+        """The arguments as they go to the broker."""
+        arguments = dict(self.arguments)
+        if self.alternate is not None:
+            arguments["alternate-exchange"] = self.alternate
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What leads from an exchange into a queue.
+
+    Args:
+        exchange: the exchange, or the name of one of the app's.
+        routing_key: the key or, on a topic exchange, the pattern (``images.*``, ``#``).
+        arguments: for a headers exchange, the headers to match (``x-match`` among them).
+    """
+
+    exchange: Exchange | str
+    routing_key: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def exchange_name(self) -> str:
+        """The name of the exchange."""
+        return self.exchange if isinstance(self.exchange, str) else self.exchange.name
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue with its dead-letter queue ``<name>.dlq``.
+
+    Args:
+        name: at most 240 bytes (room for the names made from it).
+        type: ``quorum`` (default, replicated, safe) or ``classic``.
+        bindings: where its messages come from, besides the default ``rmqwork.tasks`` by its name.
+        max_length: messages at most; a publish beyond raises `Nacked`. None = no limit.
+        max_length_bytes: bytes of bodies at most, likewise.
+        max_priority: classic queues: the number of priorities (1 to 255). Quorum queues on
+            RabbitMQ 4.x have priorities without it.
+        message_ttl: seconds after which a waiting message goes to the dead-letter queue.
+        arguments: further ``x-`` arguments of the declaration.
+    """
+
+    name: str
+    type: QueueType = "quorum"
+    bindings: Sequence[Binding] = ()
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    max_priority: int | None = None
+    message_ttl: float | None = None
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name("queue", self.name, room=15)
+        if self.type not in ("quorum", "classic"):
+            raise ConfigurationError(
+                f"queue {self.name!r}: unknown type {self.type!r}; use 'quorum' or 'classic'"
+            )
+        for name in ("max_length", "max_length_bytes", "message_ttl"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigurationError(f"queue {self.name!r}: {name} must be above 0")
+        if self.max_priority is not None:
+            if self.type == "quorum":
+                raise ConfigurationError(
+                    f"queue {self.name!r}: quorum queues take no max_priority (RabbitMQ 4.x gives "
+                    "them priorities anyway); leave it out, or use type='classic'"
+                )
+            if not 1 <= self.max_priority <= 255:
+                raise ConfigurationError(f"queue {self.name!r}: max_priority must be 1 to 255")
+        object.__setattr__(self, "bindings", tuple(self.bindings))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a publish to it can be refused because it is full."""
+        return (
+            self.max_length is not None
+            or self.max_length_bytes is not None
+            or "x-max-length" in self.arguments
+            or "x-max-length-bytes" in self.arguments
+        )
+
+    def declared_arguments(self) -> dict[str, object]:
+        """The arguments as they go to the broker."""
+        arguments: dict[str, object] = {
+            "x-queue-type": self.type,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dead_letter_queue(self.name),
+        }
+        if self.type == "quorum":
+            arguments["x-dead-letter-strategy"] = "at-least-once"
+            arguments["x-overflow"] = "reject-publish"
+            arguments["x-delivery-limit"] = _DELIVERY_LIMIT
+        elif self.bounded:
+            arguments["x-overflow"] = "reject-publish"
+        if self.max_length is not None:
+            arguments["x-max-length"] = self.max_length
+        if self.max_length_bytes is not None:
+            arguments["x-max-length-bytes"] = self.max_length_bytes
+        if self.max_priority is not None:
+            arguments["x-max-priority"] = self.max_priority
+        if self.message_ttl is not None:
+            arguments["x-message-ttl"] = int(self.message_ttl * 1000)
+        arguments.update(self.arguments)
+        return arguments
+
+    def consumed(self) -> tuple[str, ...]:
+        """The names of the queues that a worker for this queue reads, the main one first."""
+        return (self.name, due_queue(self.name)) if self.bounded else (self.name,)
+
+
+def _check_name(kind: str, name: str, room: int = 0) -> None:
+    if not name:
+        raise ConfigurationError(f"a {kind} needs a name")
+    if len(name.encode()) > _NAME_BYTES - room:
+        raise ConfigurationError(
+            f"the name of {kind} {name[:40]!r}… is longer than {_NAME_BYTES - room} bytes"
+        )
+    if name.startswith("amq."):
+        raise ConfigurationError(f"{kind} {name!r}: the prefix 'amq.' is the broker's own")
+
+
+# ── declarations ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareExchange:
+    """Make an exchange, or find it with the same properties."""
+
+    name: str
+    type: ExchangeType
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareQueue:
+    """Make a durable queue, or find it with the same properties."""
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Lead messages from an exchange into a queue, or into another exchange."""
+
+    source: str
+    destination: str
+    routing_key: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    to_exchange: bool = False
+
+
+Declaration = DeclareExchange | DeclareQueue | Bind
+
+
+def _declare_bounded(queue: str, arguments: Mapping[str, object]) -> DeclareQueue:
+    dropped = ("x-max-length", "x-max-length-bytes")
+    kept = {key: value for key, value in arguments.items() if key not in dropped}
+    return DeclareQueue(due_queue(queue), kept)
+
+
+_SAFE_QUEUE: Final[Mapping[str, object]] = {"x-queue-type": "quorum"}
+
+
+def _unlimited_quorum() -> dict[str, object]:
+    return {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
+
+
+def return_plan() -> list[Declaration]:
+    """What every queue's returns need: the exchange ``rmqwork.return`` and its safety net."""
+    return [
+        DeclareExchange(UNROUTABLE, "fanout"),
+        DeclareQueue(UNROUTABLE, _unlimited_quorum()),
+        Bind(UNROUTABLE, UNROUTABLE),
+        DeclareExchange(RETURN_EXCHANGE, "direct", {"alternate-exchange": UNROUTABLE}),
+    ]
+
+
+def queue_plan(queue: Queue) -> list[Declaration]:
+    """The declarations of one queue: itself, its dead-letter queue, its way back, its bindings.
+
+    The exchanges of its bindings must have been declared before.
+    """
+    arguments = queue.declared_arguments()
+    plan: list[Declaration] = [
+        DeclareQueue(dead_letter_queue(queue.name), _unlimited_quorum()),
+        DeclareQueue(queue.name, arguments),
+    ]
+    back = queue.name
+    if queue.bounded:
+        back = due_queue(queue.name)
+        plan.append(_declare_bounded(queue.name, arguments))
+    plan.append(Bind(RETURN_EXCHANGE, back, queue.name))
+    for binding in (Binding(TASKS_EXCHANGE, queue.name), *queue.bindings):
+        source = binding.exchange_name
+        plan.append(Bind(source, queue.name, binding.routing_key, binding.arguments))
+        plan.append(Bind(due_exchange(source), back, binding.routing_key, binding.arguments))
+    return plan
+
+
+def exchange_plan(exchange: Exchange) -> list[Declaration]:
+    """The declarations of one exchange and of its twin for delayed publishes.
+
+    Source of the twin: an alternate exchange catches only what the exchange itself cannot route,
+    never what a binding to another exchange cannot; and the delay queues stall on a message that
+    no queue takes.
+    """
+    twin = due_exchange(exchange.name)
+    twin_arguments = {"alternate-exchange": UNROUTABLE, **exchange.declared_arguments()}
+    return [
+        DeclareExchange(exchange.name, exchange.type, exchange.declared_arguments()),
+        DeclareExchange(twin, exchange.type, twin_arguments),
+    ]
+
+
+def app_plan(queues: Iterable[Queue], exchanges: Iterable[Exchange] = ()) -> list[Declaration]:
+    """All declarations of an app, in an order in which each finds what it refers to."""
+    queues = list(queues)
+    known = {TASKS_EXCHANGE: Exchange(TASKS_EXCHANGE, "topic")}
+    named = [e for e in exchanges]
+    named += [b.exchange for q in queues for b in q.bindings if isinstance(b.exchange, Exchange)]
+    for exchange in named:
+        other = known.setdefault(exchange.name, exchange)
+        if other != exchange:
+            raise ConfigurationError(
+                f"exchange {exchange.name!r} is described twice, differently: {other} and {exchange}"
+            )
+    for queue in queues:
+        for binding in queue.bindings:
+            if binding.exchange_name not in known:
+                raise ConfigurationError(
+                    f"queue {queue.name!r} is bound to exchange {binding.exchange_name!r}, which "
+                    "the app does not name; add it to App(exchanges=[...])"
+                )
+    plan = return_plan()
+    for exchange in known.values():
+        plan += exchange_plan(exchange)
+    for queue in queues:
+        plan += queue_plan(queue)
+    return plan
+
+
+# ── comparison with what the broker has ───────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One property in which the broker's object differs from ours.
+
+    ``ours`` and ``theirs`` are the values as the broker prints them; None = absent.
+    """
+
+    kind: Literal["queue", "exchange"]
+    name: str
+    property: str
+    ours: str | None
+    theirs: str | None
+
+    @property
+    def suits(self) -> bool:
+        """Whether the object can be used all the same: what keeps messages safe is alike."""
+        if self.kind == "exchange":
+            return self.property == "alternate-exchange"
+        return self.property not in _NEEDED_QUEUE_PROPERTIES
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} {self.name!r}: {self.property} is {_said(self.theirs)} on the broker, "
+            f"{_said(self.ours)} in the app"
+        )
+
+
+_NEEDED_QUEUE_PROPERTIES: Final = frozenset(
+    {
+        "x-queue-type",
+        "durable",
+        "exclusive",
+        "auto_delete",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+    }
+)
+
+
+def _said(value: str | None) -> str:
+    return "absent" if value is None else value
+
+
+def with_property(declaration: Declaration, name: str, value: object) -> Declaration:
+    """The same declaration with one argument changed; None leaves it out."""
+    if isinstance(declaration, Bind):
+        raise TypeError("a binding has no properties to compare")
+    if name == "type" and isinstance(declaration, DeclareExchange):
+        return replace(declaration, type=value)  # type: ignore[arg-type]
+    arguments = {key: val for key, val in declaration.arguments.items() if key != name}
+    if value is not None:
+        arguments[name] = value
+    return replace(declaration, arguments=arguments)
