@@ -57,6 +57,8 @@ class Verdict(Enum):
     """No queue for its route."""
     NACKED = "nacked"
     """A queue refused it: full."""
+    REFUSED = "refused"
+    """The broker will never take it: too large, or this user may not write there."""
     LOST = "lost"
     """The connection or channel ended before an answer: unknown."""
 

@@ -1,0 +1,123 @@
+"""Where AMQP connections come from: the addresses, the credentials, and why none answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pika
+from pika import exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+
+from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.transport.amqp.link import AmqpLink
+
+_CONNECT_TIMEOUT: Final = 10.0
+_PORTS: Final = {"amqp": 5672, "amqps": 5671}
+
+
+class AmqpConnector:
+    """Opens connections to one of several addresses of a broker or cluster.
+
+    Args:
+        urls: ``amqp://user:password@host:port/vhost`` or ``amqps://…``, with pika's options as the
+            query (``heartbeat``, ``ssl_options``, …).
+        heartbeat: seconds; replaces what the addresses say.
+    """
+
+    def __init__(self, urls: Sequence[str], heartbeat: int | None = None) -> None:
+        self._parameters = [(_label(url), _parameters(url, heartbeat)) for url in urls]
+
+    @property
+    def label(self) -> str:
+        """The addresses without passwords."""
+        return ", ".join(label for label, _ in self._parameters)
+
+    async def open(self, name: str) -> AmqpLink:
+        """Open a connection; see the port."""
+        reasons = []
+        for label, parameters in random.sample(self._parameters, len(self._parameters)):
+            parameters.client_properties = {
+                "connection_name": name,
+                "product": "rmqwork",
+                "platform": "Python",
+            }
+            try:
+                return await asyncio.wait_for(AmqpLink.open(parameters), _CONNECT_TIMEOUT)
+            except TimeoutError:
+                reasons.append(f"{label}: no answer within {_CONNECT_TIMEOUT:g} s")
+            except (exceptions.AMQPError, OSError, AMQPConnectorException) as error:
+                reasons.append(f"{label}: {_explain(error, parameters)}")
+        raise BrokerUnavailable(
+            "no connection to the broker ("
+            + "; ".join(reasons)
+            + "); is it running, and is the address (RMQWORK_BROKER) right?"
+        )
+
+
+def _parameters(url: str, heartbeat: int | None) -> pika.URLParameters:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS:
+            raise ValueError(f"unknown scheme {parts.scheme!r}; use amqp:// or amqps://")
+        if not parts.hostname:
+            raise ValueError("it names no host")
+        parameters = pika.URLParameters(url)
+    except Exception as error:
+        raise ConfigurationError(
+            f"the broker address {_label(url)} cannot be used: {error}"
+        ) from None
+    if heartbeat is not None:
+        parameters.heartbeat = heartbeat
+    parameters.connection_attempts = 1
+    parameters.retry_delay = 0
+    parameters.blocked_connection_timeout = None
+    return parameters
+
+
+def _label(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        user = f"{parts.username}@" if parts.username else ""
+        return f"{parts.scheme}://{user}{parts.hostname}:{port}{parts.path.split('?')[0] or '/'}"
+    except ValueError:
+        return "(unreadable)"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it was made from; pika nests them in their arguments."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, BaseException) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            waiting += [*item.args, getattr(item, "exceptions", ()), getattr(item, "exception", ())]
+            waiting += [item.__cause__, item.__context__]
+
+
+def _explain(error: BaseException, parameters: pika.URLParameters) -> str:
+    causes = list(_causes(error))
+    user = getattr(parameters.credentials, "username", "?")
+    for cause in causes:
+        text = str(cause)
+        if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED" in text:
+            return f"login refused for user {user!r}"
+        if isinstance(cause, exceptions.ProbableAccessDeniedError) or (
+            isinstance(cause, exceptions.ConnectionClosedByBroker) and cause.reply_code == 530
+        ):
+            return f"user {user!r} may not use virtual host {parameters.virtual_host!r}, or there is none"
+        if isinstance(cause, exceptions.IncompatibleProtocolError):
+            return "what answers there does not speak AMQP 0-9-1"
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    last = causes[-1]
+    return str(last) or type(last).__name__

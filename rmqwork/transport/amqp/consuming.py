@@ -1,0 +1,211 @@
+"""A channel that consumes, and settles in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pika import spec
+
+from rmqwork.transport.amqp.connection import Channel, Connection, method_frame
+from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
+from rmqwork.types import Delivery
+
+_log = logging.getLogger(__name__)
+
+
+class AmqpConsumeChannel:
+    """Consumers of one channel; a delivery is settled on the channel that it came on.
+
+    Settlements of one loop turn leave together, in the order in which they were given, and acks of
+    an unbroken row of tags as one frame with ``multiple``.
+    """
+
+    def __init__(self, connection: Connection, closed: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._rpc: Rpc
+        self._closed = closed
+        self._cancelled: dict[str, Callable[[str], None]] = {}
+        self._oldest = 1
+        self._settled: set[int] = set()
+        self._acks: list[int] = []
+        self._prefetch = 0
+
+    @classmethod
+    async def open(cls, connection: Connection, closed: Callable[[str], None]) -> AmqpConsumeChannel:
+        """Open a channel."""
+        self = cls(connection, closed)
+        self._rpc = await Rpc.open(connection, self._on_closed)
+        self._rpc.channel.add_on_cancel_callback(self._on_cancelled)
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether deliveries of this channel can still be settled."""
+        return self._rpc.is_open
+
+    async def consume(
+        self,
+        queue: str,
+        *,
+        prefetch: int,
+        deliver: Callable[[Delivery], None],
+        cancelled: Callable[[str], None],
+        arguments: Mapping[str, object] | None = None,
+    ) -> str:
+        """Start a consumer; see the port."""
+        channel: Channel = self._rpc.channel
+        await self._rpc.call(channel.basic_qos, prefetch_count=prefetch)
+        self._prefetch = prefetch
+        tag = f"rmqwork.{id(self):x}.{len(channel.consumers)}.{queue}"[:200]
+        while tag in channel.consumers:
+            tag += "+"
+        self._cancelled[tag] = cancelled
+
+        def on_deliver(method: Any, properties: Any, body: bytes) -> None:
+            try:
+                deliver(_delivery(self, queue, method, properties, body))
+            except Exception:
+                _log.exception("a delivery from %r could not be taken in", queue)
+
+        channel.consumers[tag] = on_deliver
+        try:
+            await self._rpc.call(
+                channel.basic_consume,
+                queue,
+                on_message_callback=_delivered_elsewhere,
+                consumer_tag=tag,
+                arguments=dict(arguments or {}),
+            )
+        except BaseException:
+            channel.consumers.pop(tag, None)
+            raise
+        return tag
+
+    async def cancel(self, consumer_tag: str) -> None:
+        """End a consumer; see the port."""
+        channel: Channel = self._rpc.channel
+        if self._cancelled.pop(consumer_tag, None) is not None:
+            await self._rpc.call(channel.basic_cancel, consumer_tag)
+            channel.consumers.pop(consumer_tag, None)
+
+    async def get(self, queue: str) -> Delivery | None:
+        """Fetch one message; see the port."""
+        _, method, properties, body = await self._rpc.call(self._rpc.channel.basic_get, queue)
+        return None if method is None else _delivery(self, queue, method, properties, body)
+
+    def ack(self, delivery: Delivery) -> None:
+        """Done with it; see the port."""
+        if not self._acks:
+            self._loop.call_soon(self._flush)
+        self._acks.append(delivery.tag)
+
+    def nack(self, delivery: Delivery) -> None:
+        """Hand it back without blame; see the port."""
+        self._negative(delivery.tag, spec.Basic.Nack(delivery.tag, requeue=True))
+
+    def reject(self, delivery: Delivery) -> None:
+        """Hand it back as a failure; see the port."""
+        self._negative(delivery.tag, spec.Basic.Reject(delivery.tag, requeue=True))
+
+    async def synced(self) -> None:
+        """Returns when the broker has processed what was settled before; see the port."""
+        self._flush()
+        await self._rpc.call(self._rpc.channel.basic_qos, prefetch_count=self._prefetch)
+
+    async def close(self) -> None:
+        """Close the channel; see the port."""
+        self._flush()
+        await self._rpc.close()
+
+    def _negative(self, tag: int, method: Any) -> None:
+        self._flush()
+        self._settled.add(tag)
+        self._send([method])
+
+    def _flush(self) -> None:
+        acks, self._acks = self._acks, []
+        if not acks:
+            return
+        done = self._settled
+        done.update(acks)
+        last = oldest = self._oldest
+        while last in done:
+            done.discard(last)
+            last += 1
+        self._oldest = last
+        row = [tag for tag in acks if tag < last]
+        methods: list[Any] = []
+        if len(row) > 1:
+            methods.append(spec.Basic.Ack(max(row), multiple=True))
+        elif row:
+            methods.append(spec.Basic.Ack(row[0]))
+        methods += [spec.Basic.Ack(tag) for tag in acks if tag >= last and tag >= oldest]
+        self._send(methods)
+
+    def _send(self, methods: list[Any]) -> None:
+        if self._rpc.is_open:
+            number = self._rpc.channel.channel_number
+            self._connection.send_frames([method_frame(number, method) for method in methods])
+
+    def _on_cancelled(self, frame: Any) -> None:
+        tag = frame.method.consumer_tag
+        self._rpc.channel.consumers.pop(tag, None)
+        cancelled = self._cancelled.pop(tag, None)
+        if cancelled is not None:
+            cancelled("the broker cancelled the consumer")
+
+    def _on_closed(self, reason: ChannelClosed) -> None:
+        self._closed(str(reason))
+
+
+def _delivered_elsewhere(*_: object) -> None:
+    """Deliveries go through `Channel.consumers`, also those of a consumer being cancelled."""
+
+
+def _delivery(
+    channel: AmqpConsumeChannel, queue: str, method: Any, properties: Any, body: bytes
+) -> Delivery:
+    timestamp = properties.timestamp
+    return Delivery(
+        channel,
+        method.delivery_tag,
+        queue,
+        method.exchange,
+        method.routing_key,
+        method.redelivered,
+        body,
+        _plain_table(properties.headers) if properties.headers else {},
+        properties.message_id,
+        properties.type,
+        properties.content_type,
+        properties.content_encoding,
+        properties.correlation_id,
+        properties.reply_to,
+        properties.priority,
+        None if timestamp is None else int(timestamp),
+        properties.app_id,
+    )
+
+
+def _plain_table(table: Mapping[str, Any]) -> dict[str, object]:
+    return {key: _plain(value) for key, value in table.items()}
+
+
+def _plain(value: Any) -> object:
+    """pika's values as plain ones (its integers are a subclass of its own)."""
+    if isinstance(value, (bool, str, bytes, float)) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, dict):
+        return _plain_table(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)

@@ -1,0 +1,186 @@
+"""Declare a plan: in one go where all is as it should be, one by one where it is not.
+
+The broker compares a declaration with what exists and names the first property that differs
+(reply code 406). To know all of them, the declaration is repeated with the broker's value until it
+fits; nothing is changed on the broker by that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rmqwork.errors import ConfigurationError, TopologyMismatch
+from rmqwork.topology import (
+    Bind,
+    Declaration,
+    DeclareExchange,
+    DeclareQueue,
+    Difference,
+    with_property,
+)
+from rmqwork.transport.amqp.connection import Connection
+from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
+
+_INEQUIVALENT: Final = re.compile(
+    r"inequivalent arg '(?P<name>[^']+)' for (?:queue|exchange) '.*?' in vhost '.*?': "
+    r"received (?P<ours>.*) but current is (?P<theirs>.*)$",
+    re.DOTALL,
+)
+_VALUE: Final = re.compile(r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL)
+_MOST_DIFFERENCES: Final = 20
+_PRECONDITION_FAILED: Final = 406
+_ACCESS_REFUSED: Final = 403
+_NOT_FOUND: Final = 404
+
+
+async def declare(connection: Connection, plan: Sequence[Declaration]) -> list[Difference]:
+    """Make what the plan says; see `rmqwork.transport.port.Link.declare`."""
+    if not plan:
+        return []
+    rpc = await Rpc.open(connection, lambda _: None)
+    try:
+        for declaration in plan:
+            _send(rpc, declaration)
+        await rpc.call(rpc.channel.basic_qos, prefetch_count=1)
+        await rpc.close()
+        return []
+    except ChannelClosed as closed:
+        if not connection.is_open:
+            raise
+        if closed.code not in (_PRECONDITION_FAILED, _ACCESS_REFUSED, _NOT_FOUND):
+            raise _refused(closed, None) from closed
+    return await _one_by_one(connection, plan)
+
+
+def _send(rpc: Rpc, declaration: Declaration) -> None:
+    """Without waiting for the answer; a refusal closes the channel."""
+    if not rpc.is_open:
+        return
+    method, arguments = _method(rpc, declaration)
+    method(**arguments)
+
+
+def _method(rpc: Rpc, declaration: Declaration) -> tuple[Any, dict[str, Any]]:
+    channel = rpc.channel
+    arguments = dict(declaration.arguments) or None
+    match declaration:
+        case DeclareExchange(name, kind):
+            return channel.exchange_declare, {
+                "exchange": name,
+                "exchange_type": kind,
+                "durable": True,
+                "arguments": arguments,
+            }
+        case DeclareQueue(name):
+            return channel.queue_declare, {"queue": name, "durable": True, "arguments": arguments}
+        case Bind(source, destination, routing_key, _, True):
+            return channel.exchange_bind, {
+                "destination": destination,
+                "source": source,
+                "routing_key": routing_key,
+                "arguments": arguments,
+            }
+        case Bind(source, destination, routing_key):
+            return channel.queue_bind, {
+                "queue": destination,
+                "exchange": source,
+                "routing_key": routing_key,
+                "arguments": arguments,
+            }
+
+
+async def _one_by_one(connection: Connection, plan: Sequence[Declaration]) -> list[Difference]:
+    found: list[Difference] = []
+    for declaration in plan:
+        found += await _declare_one(connection, declaration)
+    unsuitable = [difference for difference in found if not difference.suits]
+    if unsuitable:
+        names = sorted({difference.name for difference in unsuitable})
+        raise TopologyMismatch(
+            f"{', '.join(names)}: what exists on the broker does not suit; change the app's "
+            "Queue/Exchange, or delete or migrate the broker's:",
+            [str(difference) for difference in found],
+        )
+    return found
+
+
+async def _declare_one(connection: Connection, declaration: Declaration) -> list[Difference]:
+    found: list[Difference] = []
+    while len(found) < _MOST_DIFFERENCES:
+        rpc = await Rpc.open(connection, lambda _: None)
+        method, arguments = _method(rpc, declaration)
+        try:
+            await rpc.call(method, **arguments)
+            await rpc.close()
+            return found
+        except ChannelClosed as closed:
+            if closed.code == _ACCESS_REFUSED and await _exists(connection, declaration):
+                return found
+            match = _INEQUIVALENT.search(closed.text) if closed.code == _PRECONDITION_FAILED else None
+            if match is None or isinstance(declaration, Bind):
+                raise _refused(closed, declaration) from closed
+            difference = _difference(declaration, match)
+            found.append(difference)
+            if difference.property in ("durable", "exclusive", "auto_delete", "internal"):
+                return found
+            theirs = _value(match["theirs"], typed=True)
+            declaration = with_property(declaration, difference.property, theirs)
+    return found
+
+
+async def _exists(connection: Connection, declaration: Declaration) -> bool:
+    """Whether an object that this user may not declare is there; bindings are taken on trust."""
+    rpc = await Rpc.open(connection, lambda _: None)
+    try:
+        match declaration:
+            case DeclareExchange(name):
+                await rpc.call(rpc.channel.exchange_declare, name, passive=True)
+            case DeclareQueue(name):
+                await rpc.call(rpc.channel.queue_declare, name, passive=True)
+            case Bind():
+                pass
+    except ChannelClosed:
+        return False
+    finally:
+        await rpc.close()
+    return True
+
+
+def _difference(declaration: DeclareExchange | DeclareQueue, match: re.Match[str]) -> Difference:
+    kind = "queue" if isinstance(declaration, DeclareQueue) else "exchange"
+    ours, theirs = _value(match["ours"]), _value(match["theirs"])
+    return Difference(
+        kind,  # type: ignore[arg-type]
+        declaration.name,
+        match["name"],
+        None if ours is None else str(ours),
+        None if theirs is None else str(theirs),
+    )
+
+
+def _value(text: str, typed: bool = False) -> str | int | bool | None:
+    """A value as the broker prints it: ``none``, or ``the value '10' of type 'long'``."""
+    match = _VALUE.match(text.strip())
+    if match is None:
+        return None
+    value, kind = match["value"], match["type"]
+    if not typed or kind in ("longstr", "shortstr"):
+        return value
+    if kind == "bool" or value in ("true", "false"):
+        return value == "true"
+    return int(value) if value.lstrip("-").isdigit() else value
+
+
+def _refused(closed: ChannelClosed, declaration: Declaration | None) -> ConfigurationError:
+    what = "the topology"
+    match declaration:
+        case DeclareExchange(name) | DeclareQueue(name):
+            what = f"{name!r}"
+        case Bind(source, destination, routing_key):
+            what = f"the binding {source!r} -> {destination!r} ({routing_key!r})"
+    hint = ""
+    if closed.code == _ACCESS_REFUSED:
+        hint = "; give this user the configure right, or let another user declare it"
+    return ConfigurationError(f"the broker refused to declare {what}: {closed.text}{hint}")
