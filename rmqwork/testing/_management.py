@@ -1,0 +1,88 @@
+"""RabbitMQ's management API, as far as virtual hosts go (``/api/index.html`` on any broker).
+
+``rabbitmqctl`` starts an Erlang machine for each call, over a second of CPU; this takes some
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+TIMEOUT = 60.0  # seconds; deleting a virtual host with many quorum queues takes some
+
+
+class ManagementError(Exception):
+    """The management API did not do it; the text says why."""
+
+
+class Management:
+    """The management API of one broker.
+
+    Args:
+        url: ``http://user:password@host:port``; without a user, ``guest:guest``.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        user = unquote(parts.username or "guest")
+        password = unquote(parts.password or "guest")
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        host = parts.netloc.rpartition("@")[2]
+        self.address = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        # No proxy: the brokers of tests are near, and a proxy's error page is no answer.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def call(self, method: str, path: str, body: object = None, timeout: float = TIMEOUT) -> bytes:
+        """One request; raises :class:`ManagementError` for anything but a success."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.address}/api/{path}", data=data, headers=self._headers, method=method
+        )
+        try:
+            with self._opener.open(request, timeout=timeout) as answer:
+                content: bytes = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read(300).decode(errors="replace")
+            raise ManagementError(f"{self.address}: {error.code} {text}") from None
+        except (OSError, ValueError) as error:
+            raise ManagementError(f"{self.address}: {error}") from None
+        return content
+
+    def answers(self) -> bool:
+        """Whether the API is there and lets us in."""
+        try:
+            self.call("GET", "whoami", timeout=3.0)
+        except ManagementError:
+            return False
+        return True
+
+    def create_vhost(self, name: str, user: str) -> None:
+        """Create a virtual host on which ``user`` may do everything."""
+        place = quote(name, safe="")
+        self.call("PUT", f"vhosts/{place}", {})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.call("PUT", f"permissions/{place}/{quote(user, safe='')}", everything)
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a virtual host with all that is in it; the connections to it are closed."""
+        self.call("DELETE", f"vhosts/{quote(name, safe='')}")
+
+
+def likely_urls(amqp_url: str) -> Iterator[str]:
+    """Where the management API of a broker mostly is: port 15672, or the AMQP port + 10000."""
+    parts = urlsplit(amqp_url)
+    user, _, host = parts.netloc.rpartition("@")
+    name = host.rpartition(":")[0] if parts.port else host
+    prefix = f"{user}@" if user else ""
+    scheme = "https" if parts.scheme == "amqps" else "http"
+    port = parts.port or 5672
+    for candidate in dict.fromkeys((port + 10000, 15672)):
+        if candidate < 65536:
+            yield f"{scheme}://{prefix}{name or 'localhost'}:{candidate}"
