@@ -139,6 +139,9 @@ class Link(Protocol):
     async def close(self) -> None:
         """Close the connection after all that was sent has gone out."""
 
+    def release(self) -> None:
+        """In a forked child: drop the parent's connection without a word to the broker."""
+
 
 class Connector(Protocol):
     """Where links come from: knows the broker's addresses and credentials."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -134,6 +136,13 @@ class AmqpLink:
             await asyncio.wait_for(asyncio.shield(self._ended), 2)
         except (exceptions.AMQPError, TimeoutError):
             self._abandon()
+
+    def release(self) -> None:
+        """In a forked child: close our copy of the descriptor, and nothing else."""
+        transport = self._connection._transport
+        if transport is not None:
+            with contextlib.suppress(OSError):
+                os.close(transport._sock.fileno())
 
     def _abandon(self) -> None:
         self._closing = True

@@ -1,0 +1,438 @@
+"""Publish with confirms over a connection that may come and go.
+
+`Publisher` lives in an event loop: one connection, one window of unconfirmed publications for all
+callers, a deadline for each call. `rmqwork.publisher_thread` gives it a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from time import monotonic
+from typing import Final
+
+from rmqwork import delays
+from rmqwork.errors import (
+    BrokerBlocked,
+    BrokerUnavailable,
+    ConfigurationError,
+    InvalidMessage,
+    Nacked,
+    PublishError,
+    PublishTimeout,
+    RmqworkError,
+    Unroutable,
+)
+from rmqwork.topology import Declaration, DeclareExchange, DeclareQueue, due_exchange
+from rmqwork.transport.port import Connector, Link, PublishChannel
+from rmqwork.types import Publication, Verdict
+
+_log = logging.getLogger(__name__)
+
+WINDOW: Final = 1000
+"""Publications that may wait for their confirm at once."""
+WINDOW_BYTES: Final = 64 << 20
+_BACKOFF_FIRST: Final = 0.1
+_BACKOFF_MOST: Final = 5.0
+_PRIORITIES_SINCE: Final = (4, 0)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before connecting again: doubled each time up to 5 s, with jitter."""
+    most = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2 ** min(attempt, 10))
+    return random.uniform(_BACKOFF_FIRST / 2, most)
+
+
+class Batch:
+    """The publications of one call, and the future of what becomes of them.
+
+    Args:
+        publications: in the order in which they are to be sent.
+        timeout: seconds for all of them.
+    """
+
+    __slots__ = ("deadline", "entries", "future", "open", "results", "timeout")
+
+    def __init__(self, publications: Sequence[Publication], timeout: float) -> None:
+        self.future: Future[list[PublishError | None]] = Future()
+        self.results: list[PublishError | None] = [None] * len(publications)
+        self.open = len(publications)
+        self.timeout = timeout
+        self.deadline = monotonic() + timeout
+        self.entries = [Entry(pub, self, index) for index, pub in enumerate(publications)]
+
+    def end(self, error: BaseException) -> None:
+        """End the whole call with an error that is not about one publication."""
+        for entry in self.entries:
+            entry.finished = True
+        self.open = 0
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Entry:
+    """One publication between its submission and its end."""
+
+    __slots__ = ("batch", "finished", "index", "publication", "sent")
+
+    def __init__(self, publication: Publication, batch: Batch, index: int) -> None:
+        self.publication = publication
+        self.batch = batch
+        self.index = index
+        self.sent = False
+        self.finished = False
+
+    def finish(self, error: PublishError | None) -> bool:
+        """Note the end; true when it was the last of its batch."""
+        if self.finished:
+            return False
+        self.finished = True
+        batch = self.batch
+        batch.results[self.index] = error
+        batch.open -= 1
+        if batch.open:
+            return False
+        if not batch.future.done():
+            batch.future.set_result(batch.results)
+        return True
+
+
+class Publisher:
+    """Publishes in the event loop in which it was made.
+
+    Args:
+        connector: where connections come from.
+        plan: what must exist before the first publication of each connection.
+        name: shown in the broker's list of connections.
+        eager: connect at once and stay connected, not at the first publication.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        plan: Sequence[Declaration],
+        name: str,
+        *,
+        eager: bool = False,
+    ) -> None:
+        self._connector = connector
+        self._plan = plan
+        self._name = name
+        self._eager = eager
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Entry] = deque()
+        self._lost: list[Entry] = []
+        self._batches: set[Batch] = set()
+        self._in_flight = 0
+        self._bytes = 0
+        self._link: Link | None = None
+        self._channel: PublishChannel | None = None
+        self._delays: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._problem: Exception | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._ignored_priorities = _IgnoredPriorities(plan)
+        self._runner = self._loop.create_task(self._run(), name="rmqwork-publisher")
+
+    @property
+    def connected(self) -> bool:
+        """Whether publications can leave now."""
+        return self._channel is not None and self._channel.is_open
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why there is no connection, after the last try."""
+        return self._problem
+
+    @property
+    def backlog(self) -> int:
+        """Publications that have no answer yet."""
+        return len(self._waiting) + self._in_flight
+
+    def submit(self, batch: Batch) -> None:
+        """Take the publications of a call; its future tells what became of them."""
+        if not batch.entries:
+            batch.future.set_result([])
+            return
+        self._batches.add(batch)
+        self._waiting.extend(batch.entries)
+        self._set_timer(batch.deadline)
+        if self.connected:
+            self._pump()
+        else:
+            self._wake.set()
+
+    async def close(self, timeout: float) -> int:
+        """Wait for what was submitted, then disconnect.
+
+        Args:
+            timeout: seconds to wait for confirms.
+
+        Returns:
+            how many publications could not be confirmed.
+        """
+        end = monotonic() + timeout
+        while self._batches and monotonic() < end:
+            futures = [asyncio.wrap_future(batch.future) for batch in self._batches]
+            await asyncio.wait(futures, timeout=end - monotonic())
+        left = sum(batch.open for batch in self._batches)
+        for batch in tuple(self._batches):
+            batch.deadline = 0.0
+        self._sweep()
+        self._runner.cancel()
+        await asyncio.gather(self._runner, return_exceptions=True)
+        if self._link is not None:
+            await self._link.close()
+        return left
+
+    def release(self) -> None:
+        """In a forked child: let go of the parent's connection without a word to the broker."""
+        if self._link is not None:
+            self._link.release()
+
+    # ── the connection ────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            if not (self._eager or self._waiting or self._lost):
+                self._wake.clear()
+                await self._wake.wait()
+            try:
+                await self._connected_once()
+                attempt = 0
+            except ConfigurationError as error:
+                self._refuse(error)
+                await asyncio.sleep(backoff(attempt))
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._problem = error
+                _log.debug("publisher: %s", error)
+                attempt += 1
+                await asyncio.sleep(backoff(attempt))
+
+    async def _connected_once(self) -> None:
+        """Connect, publish until the connection ends."""
+        ended = asyncio.Event()
+        link = await self._connector.open(self._name)
+        self._link = link
+        self._delays = None
+        link.on_lost(lambda reason: self._on_lost(reason, ended))
+        link.on_blocked(lambda blocked: None if blocked else self._pump())
+        try:
+            for difference in await link.declare(self._plan):
+                _log.warning("%s; used as it is", difference)
+            while link.is_open and not ended.is_set():
+                self._channel = await link.open_publishing()
+                self._problem = None
+                self._pump()
+                await self._until_channel_ends(ended)
+                self._take_back()
+        finally:
+            self._channel = None
+            self._take_back()
+            if link.is_open:
+                await link.close()
+            self._link = None
+
+    async def _until_channel_ends(self, ended: asyncio.Event) -> None:
+        while not ended.is_set() and self.connected:
+            self._wake.clear()
+            waits = [
+                self._loop.create_task(ended.wait()),
+                self._loop.create_task(self._wake.wait()),
+            ]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def _on_lost(self, reason: str, ended: asyncio.Event) -> None:
+        self._problem = BrokerUnavailable(f"the connection was lost: {reason}")
+        _log.warning("publisher: the connection was lost: %s; reconnecting", reason)
+        ended.set()
+
+    def _take_back(self) -> None:
+        """What was under way when the channel ended is sent again, first, with the same ids."""
+        lost, self._lost = self._lost, []
+        self._waiting.extendleft(reversed(lost))
+
+    def _refuse(self, error: ConfigurationError) -> None:
+        self._problem = error
+        self._waiting.clear()
+        for batch in tuple(self._batches):
+            batch.end(error)
+        self._batches.clear()
+
+    # ── publishing ────────────────────────────────────────────────────────────────────────────
+
+    def _pump(self) -> None:
+        channel, link, waiting = self._channel, self._link, self._waiting
+        if channel is None or link is None or not channel.is_open:
+            return
+        while waiting and self._in_flight < WINDOW and self._bytes < WINDOW_BYTES:
+            if link.blocked:
+                return
+            entry = waiting[0]
+            if entry.publication.due is not None and not self._delays_are_ready(link):
+                return
+            waiting.popleft()
+            if not entry.finished:
+                self._send(channel, link, entry)
+
+    def _send(self, channel: PublishChannel, link: Link, entry: Entry) -> None:
+        publication = entry.publication
+        if publication.priority is not None:
+            self._ignored_priorities.check(publication, link)
+        size = len(publication.body)
+        self._in_flight += 1
+        self._bytes += size
+        try:
+            channel.publish(publication, lambda verdict, text: self._settled(entry, verdict, text))
+            entry.sent = True
+        except InvalidMessage as error:
+            self._in_flight -= 1
+            self._bytes -= size
+            self._batches.discard(entry.batch)
+            entry.batch.end(error)
+
+    def _settled(self, entry: Entry, verdict: Verdict, text: str) -> None:
+        self._in_flight -= 1
+        self._bytes -= len(entry.publication.body)
+        if verdict is Verdict.LOST:
+            self._lost.append(entry)
+            self._wake.set()
+            return
+        error = None if verdict is Verdict.CONFIRMED else _error(entry.publication, verdict, text)
+        if entry.finish(error):
+            self._batches.discard(entry.batch)
+        if self._waiting:
+            self._pump()
+
+    def _delays_are_ready(self, link: Link) -> bool:
+        if self._delays is None:
+            self._delays = self._loop.create_task(self._declare_delays(link))
+        return self._delays.done()
+
+    async def _declare_delays(self, link: Link) -> None:
+        plan = delays.ladder_plan()
+        for declaration in self._plan:
+            if isinstance(declaration, DeclareExchange) and _has_twin(declaration, self._plan):
+                plan += delays.first_publish_plan(declaration.name)
+        try:
+            for difference in await link.declare(plan):
+                _log.warning("%s; used as it is", difference)
+        except RmqworkError as error:
+            self._refuse(ConfigurationError(f"the delay queues cannot be used: {error}"))
+        except Exception as error:
+            _log.debug("publisher: the delay queues were not declared: %s", error)
+            if link.is_open:
+                await link.close()
+                self._wake.set()
+            return
+        self._loop.call_soon(self._pump)
+
+    # ── deadlines ─────────────────────────────────────────────────────────────────────────────
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - monotonic()), self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        now = monotonic() + 0.001
+        for batch in [batch for batch in self._batches if batch.deadline <= now]:
+            for entry in batch.entries:
+                if not entry.finished:
+                    entry.finish(self._too_late(entry))
+            self._batches.discard(batch)
+        if self._batches:
+            self._set_timer(min(batch.deadline for batch in self._batches))
+
+    def _too_late(self, entry: Entry) -> PublishError:
+        what = f"task {entry.publication.type!r} ({entry.publication.message_id})"
+        within = f"within {entry.batch.timeout:g} s"
+        task_id, maybe = entry.publication.message_id, entry.sent
+        known = "it may have arrived" if maybe else "it was not sent"
+        if self._link is not None and self._link.blocked:
+            return BrokerBlocked(
+                f"{what} was not confirmed {within}: the broker blocks publishers (memory or disk "
+                f"alarm); {known}; free memory or disk on the broker and publish again",
+                task_id=task_id,
+                may_have_arrived=maybe,
+            )
+        if not self.connected:
+            reason = self._problem or f"no connection to {self._connector.label}"
+            return BrokerUnavailable(
+                f"{what} was not confirmed {within}: {reason}; {known}",
+                task_id=task_id,
+                may_have_arrived=maybe,
+            )
+        return PublishTimeout(
+            f"{what} was not confirmed {within}; {known}; publish again with the same task_id, or "
+            "raise publish_timeout",
+            task_id=task_id,
+            may_have_arrived=maybe,
+        )
+
+
+def _error(publication: Publication, verdict: Verdict, text: str) -> PublishError:
+    what = f"task {publication.type!r} ({publication.message_id})"
+    route = f"exchange {publication.exchange!r}, routing key {publication.routing_key!r}"
+    task_id = publication.message_id
+    if verdict is Verdict.RETURNED:
+        return Unroutable(
+            f"{what} was returned by the broker: {text}: no queue for {route}; declare the queue "
+            "(start its worker once, or name it in App(queues=[...])) or mend the route",
+            task_id=task_id,
+        )
+    if verdict is Verdict.NACKED:
+        return Nacked(
+            f"{what} was refused by its queue ({route}): the queue is full; publish again later, "
+            "add workers, or raise its max_length",
+            task_id=task_id,
+        )
+    return PublishError(f"{what} was refused by the broker ({route}): {text}", task_id=task_id)
+
+
+def _has_twin(declaration: DeclareExchange, plan: Sequence[Declaration]) -> bool:
+    twin = due_exchange(declaration.name)
+    return any(isinstance(other, DeclareExchange) and other.name == twin for other in plan)
+
+
+class _IgnoredPriorities:
+    """Says once when a priority is given where it means nothing."""
+
+    def __init__(self, plan: Sequence[Declaration]) -> None:
+        queues = [declaration for declaration in plan if isinstance(declaration, DeclareQueue)]
+        self._classic = {
+            queue.name: "x-max-priority" in queue.arguments
+            for queue in queues
+            if queue.arguments.get("x-queue-type") == "classic"
+        }
+        self._said: set[str] = set()
+
+    def check(self, publication: Publication, link: Link) -> None:
+        """Warn if this publication's priority has no effect on its queue."""
+        queue = publication.routing_key
+        if queue in self._said or self._classic.get(queue):
+            return
+        if queue in self._classic:
+            why = "it is a classic queue without max_priority"
+        elif link.server.version < _PRIORITIES_SINCE:
+            why = f"{link.server} has no priorities on quorum queues (4.0 and newer have)"
+        else:
+            return
+        self._said.add(queue)
+        _log.warning("priority= has no effect on queue %r: %s", queue, why)
