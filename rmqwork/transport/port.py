@@ -1,7 +1,6 @@
 """The transport port: what rmqwork asks of a broker, and nothing more.
 
-Two adapters stand behind it: `rmqwork.transport.amqp` (RabbitMQ, on pika) and
-`rmqwork.transport.memory`. All methods are called in the asyncio loop in which the link was opened;
+Adapters stand behind it; `rmqwork.transport.amqp` is RabbitMQ, on pika. All methods are called in the asyncio loop in which the link was opened;
 callbacks come in the same loop. One contract suite (`tests/contract`) holds for every adapter.
 """
 
@@ -18,6 +17,15 @@ from rmqwork.types import Delivery, Publication, Server, Verdict
 
 Settled = Callable[[Verdict, str], None]
 """Called once with what became of a publication, and the broker's words where it gave any."""
+
+
+class ChannelClosed(Exception):
+    """A channel, or the connection under it, ended. ``code`` is the broker's reply code or 0."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})" if code else text)
+        self.code = code
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any
 from pika import spec
 
 from rmqwork.transport.amqp.connection import Channel, Connection, method_frame
-from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
+from rmqwork.transport.amqp.rpc import Rpc
+from rmqwork.transport.port import ChannelClosed
 from rmqwork.types import Delivery
 
 _log = logging.getLogger(__name__)

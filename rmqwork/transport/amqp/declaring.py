@@ -21,7 +21,8 @@ from rmqwork.topology import (
     with_property,
 )
 from rmqwork.transport.amqp.connection import Connection
-from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
+from rmqwork.transport.amqp.rpc import Rpc
+from rmqwork.transport.port import ChannelClosed
 
 _INEQUIVALENT: Final = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for (?:queue|exchange) '.*?' in vhost '.*?': "

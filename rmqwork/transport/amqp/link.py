@@ -17,8 +17,8 @@ from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.consuming import AmqpConsumeChannel
 from rmqwork.transport.amqp.declaring import declare
 from rmqwork.transport.amqp.publishing import AmqpPublishChannel
-from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
-from rmqwork.transport.port import QueueDepth
+from rmqwork.transport.amqp.rpc import Rpc
+from rmqwork.transport.port import ChannelClosed, QueueDepth
 from rmqwork.types import Server
 
 OLDEST = (3, 10)

@@ -17,8 +17,8 @@ from rmqwork.transport.amqp.connection import (
     header_frame,
     method_frame,
 )
-from rmqwork.transport.amqp.rpc import ChannelClosed, Rpc
-from rmqwork.transport.port import Settled
+from rmqwork.transport.amqp.rpc import Rpc
+from rmqwork.transport.port import ChannelClosed, Settled
 from rmqwork.types import Publication, Verdict
 
 _TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")

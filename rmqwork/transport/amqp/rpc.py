@@ -9,19 +9,11 @@ from typing import Any
 from pika import exceptions
 
 from rmqwork.transport.amqp.connection import Channel, Connection
+from rmqwork.transport.port import ChannelClosed
 
 
 _ASKED_FOR = 200
 """The reply code with which pika ends channels when their connection is closed by us."""
-
-
-class ChannelClosed(Exception):
-    """The channel ended. ``code`` is the broker's reply code, 0 when it gave none."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"{text} ({code})" if code else text)
-        self.code = code
-        self.text = text
 
 
 def closed_of(reason: Exception) -> ChannelClosed:

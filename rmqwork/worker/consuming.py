@@ -1,0 +1,264 @@
+"""Consume the worker's queues over a connection that may come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.publisher import backoff
+from rmqwork.topology import Declaration
+from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
+from rmqwork.types import Delivery
+
+_log = logging.getLogger(__name__)
+_STOP_TIMEOUT: Final = 2.0
+_PATIENT: Final = 6
+"""Attempts after which a queue that cannot be consumed is tried at the longest interval."""
+
+
+class Consumer(Protocol):
+    """Who takes what is consumed."""
+
+    def delivered(self, queue: str, delivery: Delivery) -> None:
+        """A message of one of the worker's queues has come."""
+
+    def channel_lost(self, channel: ConsumeChannel) -> None:
+        """Deliveries of this channel can be settled no more; they will come again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Served:
+    """One of the worker's queues."""
+
+    name: str
+    sources: tuple[str, ...]
+    prefetch: int
+    channel: ConsumeChannel | None = None
+    tags: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    paused: bool = False
+
+
+class Consumption:
+    """The consuming connection: never publishes.
+
+    Args:
+        connector: where connections come from.
+        plan: what is declared on each new connection.
+        queues: ``(queue, names of the queues it is read from, prefetch)``.
+        consumer: takes deliveries.
+        name: shown in the broker's list of connections.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        plan: Sequence[Declaration],
+        queues: Sequence[tuple[str, tuple[str, ...], int]],
+        consumer: Consumer,
+        name: str,
+    ) -> None:
+        self._connector = connector
+        self._plan = plan
+        self._queues = {queue: _Served(queue, *rest) for queue, *rest in queues}  # type: ignore[arg-type]
+        self._consumer = consumer
+        self._name = name
+        self._link: Link | None = None
+        self._stopping = False
+        self._serving: list[asyncio.Task[None]] = []
+        self.connected = asyncio.Event()
+        """Set once the first connection stands and all is declared."""
+        self.may_start = asyncio.Event()
+        """To be set when executors can take deliveries."""
+        self.problem: Exception | None = None
+
+    @property
+    def consuming(self) -> bool:
+        """Whether every queue has its consumer now."""
+        return self._link is not None and all(
+            served.tags and served.channel is not None and served.channel.is_open
+            for served in self._queues.values()
+        )
+
+    def prefetch(self, queue: str) -> int:
+        """The prefetch that a queue's consumer has, or is about to have."""
+        return self._queues[queue].prefetch
+
+    def set_prefetch(self, queue: str, prefetch: int) -> None:
+        """Change a queue's prefetch: a new consumer takes over from the old one."""
+        served = self._queues[queue]
+        if served.prefetch != prefetch:
+            served.prefetch = prefetch
+            served.changed.set()
+
+    async def run(self) -> None:
+        """Keep consuming until `stop`.
+
+        Raises:
+            ConfigurationError: the topology does not suit, at the first connection.
+        """
+        attempt = 0
+        while not self._stopping:
+            try:
+                await self._connected_once()
+                attempt = 0
+            except ConfigurationError as error:
+                if not self.connected.is_set():
+                    raise
+                _log.error("%s", error)
+                self.problem = error
+            except (BrokerUnavailable, ChannelClosed) as error:
+                self.problem = error
+                _log.log(logging.WARNING if attempt < 1 else logging.DEBUG, "%s", error)
+            attempt += 1
+            if not self._stopping:
+                await asyncio.sleep(backoff(attempt))
+
+    async def repair(self) -> None:
+        """Declare the topology again."""
+        if self._link is not None:
+            await self._link.declare(self._plan)
+
+    async def stop(self) -> None:
+        """End all consumers; what they delivered can still be settled."""
+        self._stopping = True
+        self.may_start.set()
+        for served in self._queues.values():
+            served.changed.set()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=_STOP_TIMEOUT)
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Disconnect; what is unsettled goes back to its queues."""
+        self._stopping = True
+        if self._link is not None:
+            await self._link.close()
+
+    # ── one connection ────────────────────────────────────────────────────────────────────────
+
+    async def _connected_once(self) -> None:
+        link = await self._connector.open(self._name)
+        lost = asyncio.Event()
+        reasons: list[str] = []
+
+        def on_lost(reason: str) -> None:
+            reasons.append(reason)
+            lost.set()
+
+        link.on_lost(on_lost)
+        try:
+            for difference in await link.declare(self._plan):
+                _log.warning("%s; used as it is", difference)
+        except BaseException:
+            await link.close()
+            raise
+        self._link = link
+        self.problem = None
+        if self.connected.is_set():
+            _log.info("connected again to %s", self._connector.label)
+        self.connected.set()
+        await self.may_start.wait()
+        if self._stopping:
+            return
+        loop = asyncio.get_running_loop()
+        self._serving = [
+            loop.create_task(self._serve(link, served), name=f"rmqwork-consume-{served.name}")
+            for served in self._queues.values()
+        ]
+        await lost.wait()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        self._link = None
+        raise BrokerUnavailable(f"the connection was lost: {'; '.join(reasons)}; reconnecting")
+
+    async def _serve(self, link: Link, served: _Served) -> None:
+        """Keep one queue consumed while its connection stands."""
+        attempt = 0
+        while link.is_open and not self._stopping:
+            try:
+                if attempt:
+                    await link.declare(self._plan)
+                await self._serve_once(link, served)
+            except (ChannelClosed, ConfigurationError) as error:
+                if not link.is_open or self._stopping:
+                    return
+                _log.log(
+                    logging.ERROR if attempt < _PATIENT else logging.DEBUG,
+                    "queue %r cannot be consumed: %s; trying again",
+                    served.name,
+                    error,
+                )
+                attempt += 1
+                await asyncio.sleep(backoff(attempt))
+
+    async def _serve_once(self, link: Link, served: _Served) -> None:
+        """Consume one queue until its channel or one of its consumers ends, or `stop`.
+
+        Raises:
+            ChannelClosed: it ended unasked.
+        """
+        reasons: list[str] = []
+
+        def ended(reason: str) -> None:
+            reasons.append(reason)
+            served.changed.set()
+
+        def closed(reason: str) -> None:
+            ended(reason)
+            self._lost(served, channel)
+
+        channel: ConsumeChannel = await link.open_consuming(closed)
+        served.channel = channel
+        try:
+            while not (reasons or self._stopping):
+                served.changed.clear()
+                await self._consume(served, channel, ended)
+                await served.changed.wait()
+        except ChannelClosed as error:
+            reasons.append(str(error))
+        tags, served.tags = served.tags, []
+        if not reasons:
+            for tag in tags:
+                await channel.cancel(tag)
+            return
+        if link.is_open and channel.is_open:
+            await self._give_up(served, channel)
+        raise ChannelClosed(0, "; ".join(reasons))
+
+    async def _consume(
+        self, served: _Served, channel: ConsumeChannel, ended: Callable[[str], None]
+    ) -> None:
+        """Start the consumers of a queue; they take over from those that it had."""
+        old, fresh = served.tags, list[str]()
+        for source in served.sources:
+            tag = await channel.consume(
+                source,
+                prefetch=served.prefetch,
+                deliver=lambda delivery: self._consumer.delivered(served.name, delivery),
+                cancelled=ended,
+            )
+            fresh.append(tag)
+        served.tags = fresh
+        for tag in old:
+            await channel.cancel(tag)
+
+    async def _give_up(self, served: _Served, channel: ConsumeChannel) -> None:
+        """A consumer was cancelled by the broker: begin again on a channel of its own."""
+        self._lost(served, channel)
+        with contextlib.suppress(ChannelClosed):
+            await channel.close()
+
+    def _lost(self, served: _Served, channel: ConsumeChannel) -> None:
+        if served.channel is channel:
+            served.channel = None
+            served.tags = []
+        self._consumer.channel_lost(channel)

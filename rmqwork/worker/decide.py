@@ -1,0 +1,165 @@
+"""From an outcome to one decision, as a value; nothing is done here.
+
+`rmqwork.worker.settle` carries decisions out, in the order that loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import time
+from typing import Final
+
+from rmqwork import headers as names
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
+from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue
+from rmqwork.types import Delivery, Publication
+from rmqwork.worker.held import Held, number_header
+
+_MESSAGE_BYTES: Final = 4 << 10
+_TRACEBACK_BYTES: Final = 24 << 10
+_FOREIGN_BYTES: Final = 64 << 10
+_UNKNOWN_STEPS: Final = 20
+_UNKNOWN_WAIT: Final = (0.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done; nothing follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishThenAck:
+    """Publish, and ack when the broker has confirmed. Never the other way round."""
+
+    publication: Publication
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Give it back to its queue, without blame."""
+
+
+Decision = Ack | PublishThenAck | HandBack
+
+
+def decide(held: Held, outcome: Outcome | None, host: str) -> Decision:
+    """What is to be done with a delivery.
+
+    Args:
+        held: the delivery.
+        outcome: what its executor reported; None = it did not run to an end and is handed back.
+        host: this worker's name, for the evidence.
+    """
+    match outcome:
+        case None:
+            return HandBack()
+        case Success():
+            return Ack()
+        case TryAgain(_, delay, counts, _):
+            attempt = held.attempt + 1 if counts else held.attempt
+            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}))
+        case Failure(_, reason, evidence):
+            return PublishThenAck(dead_letter(held, reason, evidence, host))
+
+
+def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
+    """A task, or a version of it, that this worker does not know: another one may, or a new one.
+
+    Args:
+        held: the delivery.
+        what: what is not known, for people.
+        grace: seconds for which the message waits on the delay queues.
+        host: this worker's name.
+    """
+    now = round(time() * 1000)
+    since = number_header(held.delivery, names.UNKNOWN_SINCE, now)
+    left = grace - (now - since) / 1000
+    if left <= 0:
+        evidence = Evidence(
+            "UnknownTask",
+            f"{what}; it waited {grace:g} s (RMQWORK_UNKNOWN_TASK_GRACE) for a worker that knows it",
+        )
+        return PublishThenAck(dead_letter(held, Reason.UNKNOWN_TASK, evidence, host))
+    shortest, longest = _UNKNOWN_WAIT
+    wait = min(max(grace / _UNKNOWN_STEPS, shortest), longest, left)
+    return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
+
+
+def again(held: Held, delay: float, changed: dict[str, object]) -> Publication:
+    """The same message once more for its queue, after a delay in seconds."""
+    headers = {**_origin(held), **names.may_travel(held.delivery.headers), **changed}
+    due = time() + delay if delay > 0 else None
+    return _copy(held, RETURN_EXCHANGE, held.queue, headers, due)
+
+
+def dead_letter(held: Held, reason: Reason, evidence: Evidence, host: str) -> Publication:
+    """The message for its dead-letter queue, body untouched, with the evidence in its headers."""
+    foreign = names.may_travel(held.delivery.headers)
+    if _size(foreign) > _FOREIGN_BYTES:
+        foreign = {key: value for key, value in foreign.items() if key.startswith("rmqwork-")}
+    headers = {
+        **_origin(held),
+        **foreign,
+        names.ATTEMPT: held.attempt,
+        names.HOST: host,
+        names.ERROR_REASON: reason.value,
+        names.ERROR_TYPE: cut(evidence.type, 200),
+        names.ERROR_MESSAGE: cut(evidence.message, _MESSAGE_BYTES),
+        names.ERROR_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    if evidence.traceback:
+        headers[names.ERROR_TRACEBACK] = cut_front(evidence.traceback, _TRACEBACK_BYTES)
+    return _copy(held, "", dead_letter_queue(held.queue), headers, None)
+
+
+def cut(text: str, size: int) -> str:
+    """A text of at most ``size`` bytes in UTF-8; what is cut off at its end is said."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= size:
+        return data.decode()
+    return data[: size - 4].decode("utf-8", "ignore") + " …"
+
+
+def cut_front(text: str, size: int) -> str:
+    """Likewise, with the end kept: the last frames of a traceback tell most."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= size:
+        return data.decode()
+    return "… " + data[-(size - 4) :].decode("utf-8", "ignore")
+
+
+def _origin(held: Held) -> dict[str, object]:
+    """Where the message was first published; what earlier attempts noted goes over it."""
+    delivery = held.delivery
+    return {
+        names.EXCHANGE: delivery.exchange,
+        names.ROUTING_KEY: delivery.routing_key,
+        names.QUEUE: held.queue,
+    }
+
+
+def _size(headers: dict[str, object]) -> int:
+    return sum(len(key) + len(str(value)) for key, value in headers.items())
+
+
+def _copy(
+    held: Held, exchange: str, routing_key: str, headers: dict[str, object], due: float | None
+) -> Publication:
+    delivery: Delivery = held.delivery
+    return Publication(
+        exchange,
+        routing_key,
+        delivery.body,
+        held.task_id,
+        delivery.type,
+        headers,
+        due,
+        delivery.priority,
+        delivery.content_type,
+        delivery.content_encoding,
+        delivery.correlation_id,
+        delivery.reply_to,
+        delivery.timestamp,
+        delivery.app_id,
+    )

@@ -1,0 +1,172 @@
+"""Give what is ready to executors with room, in batches, once a loop turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rmqwork.worker.flow import Average, ahead
+from rmqwork.worker.held import Held, Stage
+from rmqwork.worker.ready import Ready
+
+
+class Target(Protocol):
+    """An executor, as far as deliveries are concerned."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """An executor and what it has.
+
+    Args:
+        executor: the process.
+        slots: tasks at once, by lane.
+        isolated: takes suspects only, one at a time.
+    """
+
+    executor: Target
+    slots: Mapping[str, int]
+    isolated: bool = False
+    open: bool = True
+    held: dict[int, Held] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+
+    def room(self, lane: str, beyond: int) -> int:
+        """How many more deliveries of a lane it can be given."""
+        if not self.open:
+            return 0
+        if self.isolated:
+            return 0 if self.held else 1
+        slots = self.slots.get(lane, 0)
+        return slots + beyond - self.used.get(lane, 0) if slots else 0
+
+
+class Dispatcher:
+    """Matches ready deliveries with executors.
+
+    Args:
+        ready: what waits.
+        slots: tasks at once in each executor, by lane.
+        send: gives a batch of one lane to an executor.
+    """
+
+    def __init__(
+        self,
+        ready: Ready,
+        slots: Mapping[str, int],
+        send: Callable[[Target, str, Sequence[Held]], None],
+    ) -> None:
+        self._ready = ready
+        self._slots = slots
+        self._send = send
+        self._seats: dict[int, Seat] = {}
+        self._durations = {lane: Average() for lane in slots}
+        self._scheduled = False
+        self._loop = asyncio.get_running_loop()
+        self.suspects: deque[Held] = deque()
+        """Deliveries that run isolated, one at a time, because a process died with them."""
+        self.stopped = False
+
+    @property
+    def seats(self) -> Iterable[Seat]:
+        """The executors that take deliveries."""
+        return self._seats.values()
+
+    @property
+    def running(self) -> int:
+        """Deliveries that executors have."""
+        return sum(len(seat.held) for seat in self._seats.values())
+
+    def add(self, executor: Target, isolated: bool = False) -> None:
+        """An executor is ready."""
+        self._seats[executor.id] = Seat(executor, self._slots, isolated)
+        self.schedule()
+
+    def seat(self, executor: Target) -> Seat | None:
+        """What an executor has; None when it is gone."""
+        return self._seats.get(executor.id)
+
+    def remove(self, executor: Target) -> list[Held]:
+        """An executor is gone; returns what it had, in delivery order."""
+        seat = self._seats.pop(executor.id, None)
+        if seat is None:
+            return []
+        return sorted(seat.held.values(), key=lambda held: held.number)
+
+    def put(self, held: Held) -> None:
+        """A delivery is ready to run."""
+        self._ready.add(held)
+        self.schedule()
+
+    def put_back(self, helds: Sequence[Held]) -> None:
+        """Deliveries that an executor had, and did not start, are ready again."""
+        for held in helds:
+            held.stage = Stage.READY
+            held.executor = None
+        self._ready.put_back(helds)
+        self.schedule()
+
+    def take(self, executor: Target, number: int, duration: float | None = None) -> Held | None:
+        """An executor is done with a delivery; None when it does not have it."""
+        seat = self._seats.get(executor.id)
+        held = seat.held.pop(number, None) if seat is not None else None
+        if seat is None or held is None:
+            return None
+        seat.used[held.lane] -= 1
+        if duration is not None:
+            self._durations[held.lane].add(duration)
+        self.schedule()
+        return held
+
+    def schedule(self) -> None:
+        """Give out what can be given at the end of this loop turn."""
+        if not self._scheduled and not self.stopped:
+            self._scheduled = True
+            self._loop.call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._scheduled = False
+        if self.stopped:
+            return
+        for lane, slots in self._slots.items():
+            if slots and self._ready.has(lane):
+                self._fill(lane, ahead(slots, self._durations[lane].value))
+        if self.suspects:
+            self._isolate()
+
+    def _fill(self, lane: str, beyond: int) -> None:
+        seats = [seat for seat in self._seats.values() if seat.room(lane, beyond) > 0]
+        room = {seat: seat.room(lane, beyond) for seat in seats if not seat.isolated}
+        batches: dict[Seat, list[Held]] = {seat: [] for seat in room}
+        while room:
+            seat = max(room, key=room.__getitem__)
+            held = self._ready.next(lane) if room[seat] > 0 else None
+            if held is None:
+                break
+            room[seat] -= 1
+            batches[seat].append(held)
+        for seat, batch in batches.items():
+            if batch:
+                self._give(seat, lane, batch)
+
+    def _isolate(self) -> None:
+        for seat in self._seats.values():
+            if self.suspects and seat.isolated and seat.room("", 0):
+                held = self.suspects.popleft()
+                self._give(seat, held.lane, [held])
+
+    def _give(self, seat: Seat, lane: str, batch: Sequence[Held]) -> None:
+        for held in batch:
+            held.stage = Stage.SENT
+            held.executor = seat.executor.id
+            seat.held[held.number] = held
+        seat.used[lane] = seat.used.get(lane, 0) + len(batch)
+        self._send(seat.executor, lane, batch)
+

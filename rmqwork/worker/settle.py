@@ -1,0 +1,153 @@
+"""Carry decisions out, in the order that loses nothing.
+
+What follows from an outcome is published and confirmed before the delivery is acked. A decision
+whose channel is gone is not carried out: it waits in `Memory` for the redelivery. A consequence
+that is refused keeps its delivery and is tried again; it is never acked without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Final
+
+from rmqwork.errors import PublishError, Unroutable
+from rmqwork.publisher import Batch, Publisher, backoff
+from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck
+from rmqwork.worker.held import Held, Stage
+from rmqwork.worker.memory import Memory
+
+_log = logging.getLogger(__name__)
+_PUBLISH_TIMEOUT: Final = 60.0
+_PROOF_EVERY: Final = 1.0
+
+
+class Settlement:
+    """The one place that settles deliveries.
+
+    Args:
+        publisher: with its connection of its own, which never consumes.
+        memory: of what could not be settled.
+        done: called when a delivery is out of this worker's hands.
+        repair: declares the topology again, when a consequence has nowhere to go.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        memory: Memory,
+        done: Callable[[Held], None],
+        repair: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._publisher = publisher
+        self._memory = memory
+        self._done = done
+        self._repair = repair
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
+        self.open: set[Held] = set()
+        """Deliveries whose consequence is not confirmed yet."""
+
+    def settle(self, held: Held, decision: Decision) -> None:
+        """Carry a decision out, now or as soon as it is safe."""
+        held.stage = Stage.FINISHED
+        if not held.settleable:
+            self._memory.outcome(held, decision)
+            self._done(held)
+            return
+        match decision:
+            case Ack():
+                self._ack(held)
+            case HandBack():
+                held.delivery.channel.nack(held.delivery)  # type: ignore[attr-defined]
+                self._done(held)
+            case PublishThenAck():
+                self.open.add(held)
+                self._publish(held, decision, 0)
+
+    def _ack(self, held: Held) -> None:
+        held.delivery.channel.ack(held.delivery)  # type: ignore[attr-defined]
+        self._memory.acked(held)
+        self._done(held)
+
+    def _publish(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
+        batch = Batch([decision.publication], _PUBLISH_TIMEOUT)
+
+        def published(future: Future[list[PublishError | None]]) -> None:
+            try:
+                error: Exception | None = future.result()[0]
+            except Exception as problem:
+                error = problem
+            self._published(held, decision, attempt, error)
+
+        batch.future.add_done_callback(published)
+        self._publisher.submit(batch)
+
+    def _published(
+        self, held: Held, decision: PublishThenAck, attempt: int, error: Exception | None
+    ) -> None:
+        if error is None:
+            self.open.discard(held)
+            if held.settleable:
+                self._ack(held)
+            else:
+                self._memory.outcome(held, Ack())
+                self._done(held)
+            return
+        _log.error("%s keeps its delivery, its next step is not taken: %s", held.task_id, error)
+        if isinstance(error, Unroutable):
+            self._spawn(self._repair())
+        self._loop.call_later(backoff(attempt), self._again, held, decision, attempt + 1)
+
+    def _again(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
+        if held.settleable:
+            self._publish(held, decision, attempt)
+        else:
+            self.open.discard(held)
+            self._memory.outcome(held, decision)
+            self._done(held)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:
+                _log.warning("the topology could not be declared again: %s", error)
+
+        task = self._loop.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prove(self) -> None:
+        """Now and then, learn by a round trip that acks have arrived, and forget them."""
+        while True:
+            await asyncio.sleep(_PROOF_EVERY)
+            await self.prove()
+
+    async def prove(self) -> bool:
+        """Make sure that the acks given so far have arrived; false where that is not known."""
+        sure = True
+        for channel in self._memory.channels():
+            count = self._memory.unproven(channel)
+            try:
+                await channel.synced()  # type: ignore[attr-defined]
+            except Exception:
+                sure = False
+            else:
+                self._memory.proven(channel, count)
+        return sure
+
+    async def close(self, timeout: float) -> bool:
+        """Wait for open consequences and the proof of all acks; false where something is left."""
+        self._prover.cancel()
+        end = self._loop.time() + timeout
+        while self.open and self._loop.time() < end:
+            await asyncio.sleep(0.01)
+        try:
+            sure = await asyncio.wait_for(self.prove(), max(0.5, end - self._loop.time()))
+        except TimeoutError:
+            sure = False
+        return sure and not self.open
