@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import time
@@ -21,6 +22,7 @@ from rmqwork.testing._node import (
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
+    from testcontainers.core.docker_client import DockerClient
 
 DEFAULT_IMAGE = "rabbitmq:4-management"
 OWNER_LABEL = "rmqwork.owner"  # the process that asked for the container
@@ -128,19 +130,37 @@ def start_docker(say: Say) -> DockerNode:
                 f"no Python package {error.name} (pip install 'rmqwork[testing]')"
             ) from None
     image = image_name()
+    daemon = _reach(DockerClient)
     try:
-        daemon = DockerClient(timeout=_ANSWER)
-        try:
-            daemon.client.ping()
-            _have_image(daemon.client, image, say)
-            # Ryuk, testcontainers' own keeper, is one more image; ours does without.
-            if not _is_local(daemon.client, testcontainers_config.ryuk_image):
-                testcontainers_config.ryuk_disabled = True
-            return DockerNode(image, daemon.host(), DockerContainer)
-        finally:
-            daemon.client.close()
+        _have_image(daemon.client, image, say)
+        # Ryuk, testcontainers' own keeper, is one more image; ours does without.
+        if not _is_local(daemon.client, testcontainers_config.ryuk_image):
+            testcontainers_config.ryuk_disabled = True
+        return DockerNode(image, daemon.host(), DockerContainer)
     except (DockerException, RequestException) as error:
         raise WayClosed(f"the Docker daemon does not do it: {_in_short(error)}") from None
+    finally:
+        daemon.client.close()
+
+
+def _reach(client: type[DockerClient]) -> DockerClient:
+    """A client of a daemon that answers."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    with warnings.catch_warnings():
+        # Docker's client forgets the socket that it could not connect: let that be collected here,
+        # and not be some later test's ResourceWarning.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            daemon = client(timeout=_ANSWER)
+            daemon.client.ping()
+        except (DockerException, RequestException) as error:
+            reason = _in_short(error)
+        else:
+            return daemon
+        gc.collect()
+    raise WayClosed(f"no Docker daemon answers: {reason}")
 
 
 def _is_local(client: Any, image: str) -> bool:
