@@ -1,0 +1,116 @@
+"""Importing the user's app, and saying what went wrong if that fails."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, NoReturn, Protocol
+
+from rmqwork.worker.executors.parent import die_with_parent
+from rmqwork.worker.wire import Message, Unpacker, pack
+
+
+class LoadableApp(Protocol):
+    """What is asked of an app before its tasks run."""
+
+    def load(self) -> None:
+        """Import the modules with tasks, and check everything."""
+
+    def manifest(self) -> dict[str, Any]:
+        """What the worker process has to know, as plain values."""
+
+
+class AppNotLoaded(Exception):
+    """The app could not be imported; the text is made for people, with the user's traceback."""
+
+
+def load_app(path: str) -> Any:
+    """Import ``module:attribute`` and load its tasks.
+
+    Raises:
+        AppNotLoaded: with the traceback as text, from the user's first line on.
+    """
+    module_name, _, attribute = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise AppNotLoaded(
+                f"there is no module {error.name!r} (for {path!r}) in {os.getcwd()} or on sys.path"
+            ) from None
+        raise AppNotLoaded(_user_traceback(error)) from None
+    except BaseException as error:
+        raise AppNotLoaded(_user_traceback(error)) from None
+    try:
+        app = module
+        for name in (attribute or "app").split("."):
+            app = getattr(app, name)
+    except AttributeError:
+        raise AppNotLoaded(
+            f"module {module_name!r} has no {attribute or 'app'!r}: give APP as module:attribute"
+        ) from None
+    if not hasattr(app, "load") or not hasattr(app, "manifest"):
+        raise AppNotLoaded(f"{path!r} is a {type(app).__name__}, not a rmqwork.App")
+    try:
+        app.load()  # type: ignore[attr-defined]
+    except BaseException as error:
+        raise AppNotLoaded(_user_traceback(error)) from None
+    return app
+
+
+def _user_traceback(error: BaseException) -> str:
+    """The traceback without the frames of this module and of the import system."""
+    frame = error.__traceback__
+    while frame and (
+        frame.tb_frame.f_code.co_filename == __file__
+        or frame.tb_frame.f_code.co_filename.startswith("<frozen importlib")
+        or frame.tb_frame.f_code.co_filename == importlib.__file__
+    ):
+        frame = frame.tb_next
+    return "".join(traceback.format_exception(type(error), error, frame)).rstrip()
+
+
+def manifest_message(app: LoadableApp) -> Message:
+    """``("manifest", …)``, or ``("import-error", …)`` if the app cannot say what it has."""
+    try:
+        return ("manifest", app.manifest())
+    except BaseException as error:
+        return ("import-error", _user_traceback(error))
+
+
+def manifest_by_child(path: str) -> Message:
+    """The manifest message of an app that this process does not import: a child does, and ends."""
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _tell_manifest(path, writer, parent)
+    os.close(writer)
+    messages: list[Message] = []
+    unpacker = Unpacker()
+    while not messages and (data := os.read(reader, 65536)):
+        messages = unpacker.feed(data)
+    os.close(reader)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if messages:
+        return messages[0]
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return ("import-error", f"the process that imported {path!r} ended by {how}, without a word")
+
+
+def _tell_manifest(path: str, writer: int, parent: int) -> NoReturn:
+    try:
+        die_with_parent(9, parent)
+        try:
+            message = manifest_message(load_app(path))
+        except AppNotLoaded as error:
+            message = ("import-error", str(error))
+        with os.fdopen(writer, "wb") as file:
+            file.write(pack([message]))
+    finally:
+        os._exit(0)

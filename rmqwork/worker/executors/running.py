@@ -1,0 +1,44 @@
+"""What the executors ask of the code that runs tasks."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Protocol
+
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason
+from rmqwork.worker.wire import Message
+
+
+class Prepared(Protocol):
+    """A delivery that has been decoded and validated."""
+
+    @property
+    def task_name(self) -> str:
+        """The task's name, for the log."""
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that the task may take."""
+
+
+class Runner(Protocol):
+    """Runs tasks; its methods do not raise, whatever the task does (apart from interruptions)."""
+
+    def prepare(self, message: Message) -> Any | Failure:
+        """Decode and validate a delivery message."""
+
+    def run(self, prepared: Any) -> Outcome:
+        """Run a task in this thread."""
+
+    async def arun(self, prepared: Any) -> Outcome | None:
+        """Run a coroutine task; None when it was cancelled from outside."""
+
+
+def broken(error: BaseException) -> Failure:
+    """The outcome of a run in which rmqwork itself failed: kept as evidence, nothing is lost."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    text = "".join(traceback.format_exception(error))
+    return Failure(0.0, Reason.FAILED, Evidence(name, str(error), text))
