@@ -16,6 +16,7 @@ Sources: RabbitMQ guides "Dead Letter Exchanges" (at-least-once), "Alternate Exc
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 from rmqwork.topology import (
@@ -53,14 +54,14 @@ def units_of(delay: float) -> int:
     Rounded up, never early, within a thousandth of the delay (at least a unit, at most a second)
     to the number with the fewest levels.
     """
-    exact = min(max(1, -int(-delay / UNIT // 1)), 2**LEVELS - 1)
+    exact = min(max(1, ceil(delay / UNIT)), (1 << LEVELS) - 1)
     slack = min(exact // _PRECISION, _COARSEST)
     best = exact
     step = 1
     while step <= slack:
         step *= 2
         rounded = -(-exact // step) * step
-        if rounded - exact <= slack and rounded < 2**LEVELS:
+        if rounded - exact <= slack and rounded < 1 << LEVELS:
             best = min(best, rounded, key=int.bit_count)
     return best
 

@@ -291,13 +291,14 @@ def app_plan(queues: Iterable[Queue], exchanges: Iterable[Exchange] = ()) -> lis
     """All declarations of an app, in an order in which each finds what it refers to."""
     queues = list(queues)
     known = {TASKS_EXCHANGE: Exchange(TASKS_EXCHANGE, "topic")}
-    named = [e for e in exchanges]
+    named = list(exchanges)
     named += [b.exchange for q in queues for b in q.bindings if isinstance(b.exchange, Exchange)]
     for exchange in named:
         other = known.setdefault(exchange.name, exchange)
         if other != exchange:
             raise ConfigurationError(
-                f"exchange {exchange.name!r} is described twice, differently: {other} and {exchange}"
+                f"exchange {exchange.name!r} is described twice, differently: "
+                f"{other} and {exchange}"
             )
     for queue in queues:
         for binding in queue.bindings:
@@ -326,7 +327,7 @@ class Difference:
 
     kind: Literal["queue", "exchange"]
     name: str
-    property: str
+    attribute: str
     ours: str | None
     theirs: str | None
 
@@ -334,12 +335,12 @@ class Difference:
     def suits(self) -> bool:
         """Whether the object can be used all the same: what keeps messages safe is alike."""
         if self.kind == "exchange":
-            return self.property == "alternate-exchange"
-        return self.property not in _NEEDED_QUEUE_PROPERTIES
+            return self.attribute == "alternate-exchange"
+        return self.attribute not in _NEEDED_QUEUE_PROPERTIES
 
     def __str__(self) -> str:
         return (
-            f"{self.kind} {self.name!r}: {self.property} is {_said(self.theirs)} on the broker, "
+            f"{self.kind} {self.name!r}: {self.attribute} is {_said(self.theirs)} on the broker, "
             f"{_said(self.ours)} in the app"
         )
 

@@ -1,7 +1,8 @@
 """The transport port: what rmqwork asks of a broker, and nothing more.
 
-Adapters stand behind it; `rmqwork.transport.amqp` is RabbitMQ, on pika. All methods are called in the asyncio loop in which the link was opened;
-callbacks come in the same loop. One contract suite (`tests/contract`) holds for every adapter.
+Adapters stand behind it; `rmqwork.transport.amqp` is RabbitMQ, on pika. All methods are called in
+the asyncio loop in which the link was opened; callbacks come in the same loop. One contract suite
+(`tests/contract`) holds for every adapter.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Consumption:
         self._consumer = consumer
         self._name = name
         self._link: Link | None = None
-        self._stopping = False
+        self._stop = asyncio.Event()
         self._serving: list[asyncio.Task[None]] = []
         self.connected = asyncio.Event()
         """Set once the first connection stands and all is declared."""
@@ -103,7 +103,7 @@ class Consumption:
             ConfigurationError: the topology does not suit, at the first connection.
         """
         attempt = 0
-        while not self._stopping:
+        while not self._stop.is_set():
             try:
                 await self._connected_once()
                 attempt = 0
@@ -116,7 +116,7 @@ class Consumption:
                 self.problem = error
                 _log.log(logging.WARNING if attempt < 1 else logging.DEBUG, "%s", error)
             attempt += 1
-            if not self._stopping:
+            if not self._stop.is_set():
                 await asyncio.sleep(backoff(attempt))
 
     async def repair(self) -> None:
@@ -126,7 +126,7 @@ class Consumption:
 
     async def stop(self) -> None:
         """End all consumers; what they delivered can still be settled."""
-        self._stopping = True
+        self._stop.set()
         self.may_start.set()
         for served in self._queues.values():
             served.changed.set()
@@ -137,8 +137,12 @@ class Consumption:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def close(self) -> None:
-        """Disconnect; what is unsettled goes back to its queues."""
-        self._stopping = True
+        """Disconnect, after the broker has seen all that was settled."""
+        self._stop.set()
+        for served in self._queues.values():
+            if served.channel is not None and served.channel.is_open:
+                with contextlib.suppress(ChannelClosed, TimeoutError):
+                    await asyncio.wait_for(served.channel.synced(), _STOP_TIMEOUT)
         if self._link is not None:
             await self._link.close()
 
@@ -166,7 +170,7 @@ class Consumption:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
         await self.may_start.wait()
-        if self._stopping:
+        if self._stop.is_set():
             return
         loop = asyncio.get_running_loop()
         self._serving = [
@@ -183,13 +187,13 @@ class Consumption:
     async def _serve(self, link: Link, served: _Served) -> None:
         """Keep one queue consumed while its connection stands."""
         attempt = 0
-        while link.is_open and not self._stopping:
+        while link.is_open and not self._stop.is_set():
             try:
                 if attempt:
                     await link.declare(self._plan)
                 await self._serve_once(link, served)
             except (ChannelClosed, ConfigurationError) as error:
-                if not link.is_open or self._stopping:
+                if not link.is_open or self._stop.is_set():
                     return
                 _log.log(
                     logging.ERROR if attempt < _PATIENT else logging.DEBUG,
@@ -219,7 +223,7 @@ class Consumption:
         channel: ConsumeChannel = await link.open_consuming(closed)
         served.channel = channel
         try:
-            while not (reasons or self._stopping):
+            while not (reasons or self._stop.is_set()):
                 served.changed.clear()
                 await self._consume(served, channel, ended)
                 await served.changed.wait()

@@ -6,23 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, TypeVar
 
 from rmqwork.worker.flow import Average, ahead
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.ready import Ready
 
-
-class Target(Protocol):
-    """An executor, as far as deliveries are concerned."""
-
-    @property
-    def id(self) -> int:
-        """Its number."""
+E = TypeVar("E")
 
 
 @dataclass(slots=True, eq=False)
-class Seat:
+class Seat(Generic[E]):
     """An executor and what it has.
 
     Args:
@@ -31,7 +25,7 @@ class Seat:
         isolated: takes suspects only, one at a time.
     """
 
-    executor: Target
+    executor: E
     slots: Mapping[str, int]
     isolated: bool = False
     open: bool = True
@@ -48,7 +42,7 @@ class Seat:
         return slots + beyond - self.used.get(lane, 0) if slots else 0
 
 
-class Dispatcher:
+class Dispatcher(Generic[E]):
     """Matches ready deliveries with executors.
 
     Args:
@@ -61,12 +55,12 @@ class Dispatcher:
         self,
         ready: Ready,
         slots: Mapping[str, int],
-        send: Callable[[Target, str, Sequence[Held]], None],
+        send: Callable[[E, str, Sequence[Held]], None],
     ) -> None:
         self._ready = ready
         self._slots = slots
         self._send = send
-        self._seats: dict[int, Seat] = {}
+        self._seats: dict[E, Seat[E]] = {}
         self._durations = {lane: Average() for lane in slots}
         self._scheduled = False
         self._loop = asyncio.get_running_loop()
@@ -75,27 +69,39 @@ class Dispatcher:
         self.stopped = False
 
     @property
-    def seats(self) -> Iterable[Seat]:
+    def seats(self) -> Iterable[Seat[E]]:
         """The executors that take deliveries."""
         return self._seats.values()
 
     @property
-    def running(self) -> int:
-        """Deliveries that executors have."""
-        return sum(len(seat.held) for seat in self._seats.values())
+    def running(self) -> Iterable[Held]:
+        """The deliveries that executors have."""
+        return (held for seat in self._seats.values() for held in seat.held.values())
 
-    def add(self, executor: Target, isolated: bool = False) -> None:
-        """An executor is ready."""
-        self._seats[executor.id] = Seat(executor, self._slots, isolated)
+    def suspect(self, helds: Iterable[Held]) -> None:
+        """Run each of these again, isolated."""
+        for held in helds:
+            held.stage = Stage.READY
+            self.suspects.append(held)
         self.schedule()
 
-    def seat(self, executor: Target) -> Seat | None:
-        """What an executor has; None when it is gone."""
-        return self._seats.get(executor.id)
+    def forget_suspects(self, channel: object) -> None:
+        """Forget the suspects of a channel that has ended."""
+        kept = [held for held in self.suspects if held.delivery.channel is not channel]
+        self.suspects = deque(kept)
 
-    def remove(self, executor: Target) -> list[Held]:
+    def add(self, executor: E, isolated: bool = False) -> None:
+        """An executor is ready."""
+        self._seats[executor] = Seat(executor, self._slots, isolated)
+        self.schedule()
+
+    def seat(self, executor: E) -> Seat[E] | None:
+        """What an executor has; None when it is gone."""
+        return self._seats.get(executor)
+
+    def remove(self, executor: E) -> list[Held]:
         """An executor is gone; returns what it had, in delivery order."""
-        seat = self._seats.pop(executor.id, None)
+        seat = self._seats.pop(executor, None)
         if seat is None:
             return []
         return sorted(seat.held.values(), key=lambda held: held.number)
@@ -109,13 +115,12 @@ class Dispatcher:
         """Deliveries that an executor had, and did not start, are ready again."""
         for held in helds:
             held.stage = Stage.READY
-            held.executor = None
         self._ready.put_back(helds)
         self.schedule()
 
-    def take(self, executor: Target, number: int, duration: float | None = None) -> Held | None:
+    def take(self, executor: E, number: int, duration: float | None = None) -> Held | None:
         """An executor is done with a delivery; None when it does not have it."""
-        seat = self._seats.get(executor.id)
+        seat = self._seats.get(executor)
         held = seat.held.pop(number, None) if seat is not None else None
         if seat is None or held is None:
             return None
@@ -144,7 +149,7 @@ class Dispatcher:
     def _fill(self, lane: str, beyond: int) -> None:
         seats = [seat for seat in self._seats.values() if seat.room(lane, beyond) > 0]
         room = {seat: seat.room(lane, beyond) for seat in seats if not seat.isolated}
-        batches: dict[Seat, list[Held]] = {seat: [] for seat in room}
+        batches: dict[Seat[E], list[Held]] = {seat: [] for seat in room}
         while room:
             seat = max(room, key=room.__getitem__)
             held = self._ready.next(lane) if room[seat] > 0 else None
@@ -162,11 +167,9 @@ class Dispatcher:
                 held = self.suspects.popleft()
                 self._give(seat, held.lane, [held])
 
-    def _give(self, seat: Seat, lane: str, batch: Sequence[Held]) -> None:
+    def _give(self, seat: Seat[E], lane: str, batch: Sequence[Held]) -> None:
         for held in batch:
             held.stage = Stage.SENT
-            held.executor = seat.executor.id
             seat.held[held.number] = held
         seat.used[lane] = seat.used.get(lane, 0) + len(batch)
         self._send(seat.executor, lane, batch)
-

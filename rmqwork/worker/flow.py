@@ -14,6 +14,7 @@ MOST_PREFETCH: Final = 2000
 _FIRST_HEADROOM: Final = 2
 _AHEAD_HORIZON: Final = 0.01
 _MOST_AHEAD: Final = 64
+_FADE: Final = 0.9
 _GROW: Final = 1.5
 _SHRINK: Final = 0.4
 
@@ -65,3 +66,23 @@ class Average:
             self.value = value
         else:
             self.value += (value - self.value) * self._weight
+
+
+class Throughput:
+    """Deliveries settled a second, lately; falls slowly: a pause is not an end."""
+
+    __slots__ = ("_count", "_rate")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._rate = 0.0
+
+    def add(self) -> None:
+        """One more is settled."""
+        self._count += 1
+
+    def rate(self, interval: float) -> float:
+        """The rate after another ``interval`` seconds."""
+        count, self._count = self._count, 0
+        self._rate = max(count / interval, self._rate * _FADE)
+        return self._rate

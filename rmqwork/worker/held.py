@@ -37,8 +37,7 @@ class Held:
         queue: the app's queue; ``delivery.queue`` may be its ``.due`` or ``.suspects`` queue.
         task_id: the message's id, or one made up for a message without.
         attempt: from 1.
-        lane: where it runs.
-        executor: the executor that has it.
+        lane: where it runs: ``thread`` or ``async``.
     """
 
     number: int
@@ -48,8 +47,6 @@ class Held:
     attempt: int
     lane: str = ""
     stage: Stage = Stage.READY
-    executor: int | None = None
-    suspect: bool = False
 
     @property
     def settleable(self) -> bool:

@@ -50,11 +50,10 @@ class Ready:
         """Whether anything waits in a lane."""
         return any(waiting for (_, of_lane), waiting in self._waiting.items() if of_lane == lane)
 
-    def remove(self, unwanted: Iterable[Held]) -> None:
-        """Forget deliveries that are here no more."""
-        numbers = {held.number for held in unwanted}
+    def forget(self, channel: object) -> None:
+        """Forget the deliveries of a channel that has ended."""
         for key, waiting in self._waiting.items():
-            kept = deque(held for held in waiting if held.number not in numbers)
+            kept = deque(held for held in waiting if held.delivery.channel is not channel)
             self._count -= len(waiting) - len(kept)
             self._waiting[key] = kept
 

@@ -34,7 +34,8 @@ class Channel(channel.Channel):
             consumer(method, header_frame.properties, body)
 
     def _on_getempty(self, method_frame: Any) -> None:
-        callback, self._on_getok_callback = self._on_getok_callback, None
+        callback = self._on_getok_callback
+        self._on_getok_callback: Any = None
         if callback is not None:
             callback(self, None, None, b"")
 

@@ -37,7 +37,9 @@ class AmqpConsumeChannel:
         self._prefetch = 0
 
     @classmethod
-    async def open(cls, connection: Connection, closed: Callable[[str], None]) -> AmqpConsumeChannel:
+    async def open(
+        cls, connection: Connection, closed: Callable[[str], None]
+    ) -> AmqpConsumeChannel:
         """Open a channel."""
         self = cls(connection, closed)
         self._rpc = await Rpc.open(connection, self._on_closed)

@@ -29,7 +29,9 @@ _INEQUIVALENT: Final = re.compile(
     r"received (?P<ours>.*) but current is (?P<theirs>.*)$",
     re.DOTALL,
 )
-_VALUE: Final = re.compile(r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL)
+_VALUE: Final = re.compile(
+    r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL
+)
 _MOST_DIFFERENCES: Final = 20
 _PRECONDITION_FAILED: Final = 406
 _ACCESS_REFUSED: Final = 403
@@ -119,15 +121,17 @@ async def _declare_one(connection: Connection, declaration: Declaration) -> list
         except ChannelClosed as closed:
             if closed.code == _ACCESS_REFUSED and await _exists(connection, declaration):
                 return found
-            match = _INEQUIVALENT.search(closed.text) if closed.code == _PRECONDITION_FAILED else None
+            match = (
+                _INEQUIVALENT.search(closed.text) if closed.code == _PRECONDITION_FAILED else None
+            )
             if match is None or isinstance(declaration, Bind):
                 raise _refused(closed, declaration) from closed
             difference = _difference(declaration, match)
             found.append(difference)
-            if difference.property in ("durable", "exclusive", "auto_delete", "internal"):
+            if difference.attribute in ("durable", "exclusive", "auto_delete", "internal"):
                 return found
             theirs = _value(match["theirs"], typed=True)
-            declaration = with_property(declaration, difference.property, theirs)
+            declaration = with_property(declaration, difference.attribute, theirs)
     return found
 
 

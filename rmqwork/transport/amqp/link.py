@@ -73,7 +73,7 @@ class AmqpLink:
     @property
     def is_open(self) -> bool:
         """Whether the connection stands."""
-        return self._connection.is_open
+        return bool(self._connection.is_open)
 
     @property
     def blocked(self) -> bool:
@@ -180,5 +180,3 @@ def _server(properties: dict[str, Any]) -> Server:
             break
         numbers.append(int(part))
     return Server(str(properties.get("product", "unknown")), tuple(numbers))
-
-

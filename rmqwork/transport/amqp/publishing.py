@@ -142,7 +142,7 @@ class AmqpPublishChannel:
             self._settle(number, verdict)
 
     def _settle(self, number: int, verdict: Verdict) -> None:
-        publication, settled = self._in_flight.pop(number)
+        _, settled = self._in_flight.pop(number)
         text = self._returned.pop(number, "") if self._returned else ""
         if text and verdict is Verdict.CONFIRMED:
             verdict = Verdict.RETURNED

@@ -11,7 +11,6 @@ from pika import exceptions
 from rmqwork.transport.amqp.connection import Channel, Connection
 from rmqwork.transport.port import ChannelClosed
 
-
 _ASKED_FOR = 200
 """The reply code with which pika ends channels when their connection is closed by us."""
 

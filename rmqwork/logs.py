@@ -1,0 +1,97 @@
+"""One line an event: human on a terminal, JSON when not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from rmqwork.errors import ConfigurationError
+
+FIELDS: Final = "rmqwork"
+"""The attribute of a log record that holds its fields."""
+_QUIET: Final = "\x1b[2m"
+_COLORS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
+_RESET: Final = "\x1b[0m"
+
+
+def configure(log_format: str | None, level: str) -> None:
+    """Send all log records to stderr, in one of our two formats.
+
+    Args:
+        log_format: ``human``, ``json``, or ``auto`` and None: human if stderr is a terminal.
+        level: a name of the `logging` module, in any case.
+
+    Raises:
+        ConfigurationError: unknown format or level.
+    """
+    terminal = sys.stderr.isatty()
+    if log_format in (None, "auto"):
+        log_format = "human" if terminal else "json"
+    if log_format not in ("human", "json"):
+        raise ConfigurationError(f"unknown log format {log_format!r}; use 'human' or 'json'")
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ConfigurationError(f"unknown log level {level!r}; use debug, info, warning or error")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else HumanFormatter(terminal))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+
+
+def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
+    """The fields that a record carries, beside its message."""
+    fields = getattr(record, FIELDS, None)
+    return fields if isinstance(fields, Mapping) else {}
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a line: ``at, level, logger, event`` and the fields of the event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class HumanFormatter(logging.Formatter):
+    """``12:00:01.123 event  name=value …``, with colours on a terminal."""
+
+    def __init__(self, colors: bool) -> None:
+        super().__init__()
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line; control characters in it are escaped."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = "  ".join(
+            f"{name}={_plain(str(value))}" for name, value in fields_of(record).items()
+        )
+        message = _plain(record.getMessage())
+        if self._colors:
+            at = f"{_QUIET}{at}{_RESET}"
+            fields = f"{_QUIET}{fields}{_RESET}" if fields else ""
+            message = f"{_COLORS.get(record.levelname, '')}{message}{_RESET}"
+        elif record.levelno >= logging.WARNING:
+            message = f"{record.levelname} {message}"
+        line = f"{at} {message}  {fields}".rstrip()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _plain(text: str) -> str:
+    """A text of which a terminal obeys nothing."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,116 @@
+"""What one worker is to do: its options over the app's settings, checked against the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rmqwork.errors import ConfigurationError
+from rmqwork.manifest import Manifest
+from rmqwork.topology import Declaration
+from rmqwork.worker.flow import wanted_prefetch
+from rmqwork.worker.options import WorkerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """All that the worker process needs to know.
+
+    Args:
+        manifest: what the app said of itself.
+        name: this worker's.
+        broker: addresses.
+        queues: ``(name, weight)`` in order of service.
+        slots: tasks at once in each executor, by lane; a lane that no task uses has none.
+        processes: executors.
+        prefetch: a fixed prefetch, or None.
+        grace: seconds from SIGTERM until running tasks are handed back.
+        broker_wait: seconds to wait for the broker at the start.
+        health_port: or None.
+    """
+
+    manifest: Manifest
+    name: str
+    broker: Sequence[str]
+    queues: Sequence[tuple[str, int | None]]
+    slots: Mapping[str, int]
+    processes: int
+    prefetch: int | None
+    grace: float
+    broker_wait: float
+    health_port: int | None
+
+    @property
+    def declarations(self) -> Sequence[Declaration]:
+        """What the app's topology comes to."""
+        return self.manifest.declarations
+
+    @property
+    def heartbeat(self) -> int | None:
+        """Seconds, or None = what the broker says."""
+        return self.manifest.settings.heartbeat
+
+    @property
+    def unknown_task_grace(self) -> float:
+        """Seconds for which a task that nobody here knows waits for somebody who does."""
+        return self.manifest.settings.unknown_task_grace
+
+    def sources(self, queue: str) -> tuple[str, ...]:
+        """The names of the broker's queues that one of the app's is read from."""
+        return self.manifest.queues[queue].consumed
+
+    def capacity(self, queue: str) -> int:
+        """How many tasks of a queue this worker can run at once."""
+        kinds: set[str] = {
+            task.kind for task in self.manifest.tasks.values() if task.queue == queue
+        }
+        lanes = kinds or {lane for lane, slots in self.slots.items() if slots}
+        return self.processes * sum(self.slots[lane] for lane in lanes)
+
+    def first_prefetch(self, queue: str) -> int:
+        """The prefetch before anything was measured."""
+        return self.prefetch or wanted_prefetch(self.capacity(queue), 0.0)
+
+
+def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:
+    """Check a worker's options against its app.
+
+    Raises:
+        ConfigurationError: a queue that the app does not have, a number out of its range.
+    """
+    settings = manifest.settings
+    queues = list(options.queues) or [(name, None) for name in manifest.queues]
+    for name, _ in queues:
+        if name not in manifest.queues:
+            known = ", ".join(sorted(manifest.queues)) or "none"
+            raise ConfigurationError(
+                f"app {manifest.app!r} has no queue {name!r}; its queues are: {known}"
+            )
+    if not queues:
+        raise ConfigurationError(
+            f"app {manifest.app!r} has no queues to work on; name some in App(queues=[...])"
+        )
+    kinds = {task.kind for task in manifest.tasks.values()}
+    concurrency = options.concurrency or settings.concurrency
+    async_concurrency = options.async_concurrency or settings.async_concurrency
+    plan = WorkerPlan(
+        manifest=manifest,
+        name=options.name,
+        broker=options.broker.split(",") if options.broker else settings.broker,
+        queues=queues,
+        slots={
+            "thread": concurrency if "thread" in kinds else 0,
+            "async": async_concurrency if "async" in kinds else 0,
+        },
+        processes=options.processes or settings.processes,
+        prefetch=options.prefetch or settings.prefetch,
+        grace=settings.grace if options.grace is None else options.grace,
+        broker_wait=settings.broker_wait if options.broker_wait is None else options.broker_wait,
+        health_port=options.health_port or settings.health_port,
+    )
+    for name, value in (("processes", plan.processes), ("concurrency", concurrency)):
+        if value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, not {value}")
+    if plan.grace < 0:
+        raise ConfigurationError(f"grace must be 0 or more seconds, not {plan.grace:g}")
+    return plan

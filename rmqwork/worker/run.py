@@ -1,0 +1,186 @@
+"""Run a worker from its start to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from rmqwork import logs
+from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from rmqwork.worker.executor import Death, Executor
+    from rmqwork.worker.pool import Template
+    from rmqwork.worker.supervisor import Worker
+    from rmqwork.worker.wire import Message
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+LOG_FORMAT_VARIABLE: Final = "RMQWORK_LOG_FORMAT"
+LOG_LEVEL_VARIABLE: Final = "RMQWORK_LOG_LEVEL"
+
+
+def run_worker(options: WorkerOptions) -> int:
+    """Run a worker until a signal ends it. To be called in the main thread.
+
+    Args:
+        options: see `WorkerOptions`.
+
+    Returns:
+        the exit code: 0 all finished; 3 some tasks handed back unfinished, or an outcome could not
+        be settled.
+
+    Raises:
+        ConfigurationError: the app, an option or the topology is wrong (exit code 2).
+        BrokerUnavailable: no broker within ``broker_wait`` (exit code 4).
+    """
+    logs.configure(options.log_format, options.log_level)
+    return asyncio.run(_run(options))
+
+
+async def _run(options: WorkerOptions) -> int:
+    # The template first of all: it imports the app while this process imports its own.
+    events = _Events()
+    new_template = _templates(options, events)
+    template: Template | None = new_template()
+    signals = _Signals()
+    try:
+        manifest = await signals.unless_stopped(template.manifest())
+        if manifest is None:
+            return 0
+        from rmqwork.manifest import Manifest
+        from rmqwork.worker.plan import make_plan
+        from rmqwork.worker.supervisor import Worker
+
+        plan = make_plan(options, Manifest.from_dict(manifest))
+        worker = events.worker = Worker(plan, template, new_template)
+        template = None
+        return await _work(worker, signals)
+    finally:
+        if template is not None:
+            await template.close()
+
+
+def _templates(options: WorkerOptions, events: _Events) -> Callable[[], Template]:
+    from rmqwork.worker.pool import Template
+
+    environment = dict(os.environ)
+    environment[LOG_FORMAT_VARIABLE] = options.log_format or "auto"
+    environment[LOG_LEVEL_VARIABLE] = options.log_level
+    return lambda: Template(options.app, events, preload=options.preload, environment=environment)
+
+
+class _Signals:
+    """SIGTERM and SIGINT: the first asks for a shutdown, the second for one at once."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.at_once = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        (self.at_once if self.stop.is_set() else self.stop).set()
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T | None:
+        """Wait for some work; None when a signal comes before it is done."""
+        return await _first(work, self.stop.wait())
+
+
+async def _first(work: Awaitable[T], *others: Awaitable[object]) -> T | None:
+    """Wait for some work, or for the first of others: then None."""
+    main = asyncio.ensure_future(work)
+    tasks: list[asyncio.Future[Any]] = [main, *map(asyncio.ensure_future, others)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+    return main.result() if main.done() and not main.cancelled() else None
+
+
+async def _work(worker: Worker, signals: _Signals) -> int:
+    """Start, work until a signal, shut down."""
+    from rmqwork.monitor.health import HealthServer
+    from rmqwork.worker.shutdown import shut_down
+
+    plan = worker.plan
+    health = None if plan.health_port is None else HealthServer(worker, plan.health_port)
+    worker.staff.start()
+    consuming = asyncio.create_task(worker.consumption.run(), name="rmqwork-consume")
+    ticking = asyncio.create_task(worker.tick(), name="rmqwork-tick")
+    code = 1
+    try:
+        await _until_stopped(worker, consuming, signals)
+        _log.info("stopping: no new task starts; %g s grace for those that run", plan.grace)
+    finally:
+        code = await shut_down(worker, plan.grace, signals.at_once)
+        for task in (consuming, ticking):
+            task.cancel()
+        await asyncio.gather(consuming, ticking, return_exceptions=True)
+        if health is not None:
+            health.close()
+    _log.info("stopped: %s", "all finished" if code == 0 else f"exit code {code}")
+    return code
+
+
+async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals: _Signals) -> None:
+    """Returns when a signal comes; raises what makes going on impossible."""
+    plan = worker.plan
+    failure = worker.staff.failure
+    connected = asyncio.create_task(worker.consumption.connected.wait())
+    stopped = asyncio.create_task(signals.stop.wait())
+    waits: list[asyncio.Future[Any]] = [connected, consuming, stopped, failure]
+    try:
+        await asyncio.wait(waits, timeout=plan.broker_wait, return_when=asyncio.FIRST_COMPLETED)
+        if not any(wait.done() for wait in waits):
+            raise BrokerUnavailable(
+                f"no broker within {plan.broker_wait:g} s (--broker-wait): "
+                f"{worker.consumption.problem}"
+            )
+        if connected.done():
+            _log.info(
+                "%s works on %s: %d processes, %s",
+                plan.name,
+                ", ".join(queue for queue, _ in plan.queues),
+                plan.processes,
+                ", ".join(f"{slots} {lane} tasks" for lane, slots in plan.slots.items() if slots),
+            )
+        await asyncio.wait(waits[1:], return_when=asyncio.FIRST_COMPLETED)
+        if consuming.done():
+            consuming.result()
+        if failure.done():
+            raise ConfigurationError(f"no executor can be started: {failure.result()}")
+    finally:
+        connected.cancel()
+        stopped.cancel()
+
+
+class _Events:
+    """Passes on to the worker what its processes do, once there is a worker."""
+
+    worker: Worker
+
+    def on_ready(self, executor: Executor) -> None:
+        """See `rmqwork.worker.pool.PoolEvents`."""
+        self.worker.on_ready(executor)
+
+    def on_messages(self, executor: Executor, messages: list[Message]) -> None:
+        """See `rmqwork.worker.pool.PoolEvents`."""
+        self.worker.on_messages(executor, messages)
+
+    def on_death(self, executor: Executor, death: Death) -> None:
+        """See `rmqwork.worker.pool.PoolEvents`."""
+        self.worker.on_death(executor, death)
+
+    def on_template_death(self, template: Template, text: str) -> None:
+        """See `rmqwork.worker.pool.PoolEvents`."""
+        self.worker.on_template_death(template, text)
+
+    def on_warning(self, text: str) -> None:
+        """See `rmqwork.worker.pool.PoolEvents`."""
+        _log.warning("%s", text)

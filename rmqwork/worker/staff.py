@@ -1,0 +1,222 @@
+"""The executors of a worker: started, replaced when they die, and who is to blame when they do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final, Protocol
+
+from rmqwork.outcome import Evidence, Outcome
+from rmqwork.worker.dispatch import Dispatcher
+from rmqwork.worker.executor import Death, Executor, State
+from rmqwork.worker.held import Held
+from rmqwork.worker.plan import WorkerPlan
+from rmqwork.worker.pool import Template
+from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence
+
+_log = logging.getLogger(__name__)
+_QUICK_DEATH: Final = 5.0
+_BACKOFF_MOST: Final = 10.0
+_ISOLATED_FOR: Final = 5.0
+"""Seconds that an executor for suspects stays without any."""
+
+
+class Restarts:
+    """How long to wait before an executor is replaced: not at all at first, then doubled while
+    executors die young.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._young = 0
+        self._last = float("-inf")
+
+    def delay(self) -> float:
+        """Seconds to wait after a death now."""
+        now = self._clock()
+        self._young = self._young + 1 if now - self._last < _QUICK_DEATH else 0
+        self._last = now
+        return 0.0 if self._young < 3 else min(_BACKOFF_MOST, 0.1 * 2.0 ** (self._young - 3))
+
+
+class Owner(Protocol):
+    """The worker, as far as its staff is concerned."""
+
+    stopping: bool
+    dispatcher: Dispatcher[Executor]
+
+    def finish(self, held: Held, outcome: Outcome | None) -> None:
+        """Settle what has run."""
+
+    def not_started(self, helds: Sequence[Held]) -> None:
+        """Deliveries that have not run."""
+
+
+class Staff:
+    """All executors of a worker.
+
+    Args:
+        plan: how many, and the tasks' limits.
+        template: forks them.
+        new_template: starts another one, should it die.
+        owner: is told what becomes of the deliveries that a dead one had.
+    """
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        template: Template,
+        new_template: Callable[[], Template],
+        owner: Owner,
+    ) -> None:
+        self._plan = plan
+        self._new_template = new_template
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._restarts = Restarts()
+        self._isolated: dict[Executor, float] = {}
+        self._condemned: dict[Executor, int] = {}
+        self._limits = {
+            name: task.hard_time_limit
+            for name, task in plan.manifest.tasks.items()
+            if task.hard_time_limit is not None
+        }
+        self.template = template
+        self.failure: asyncio.Future[str] = self._loop.create_future()
+        """Set with a reason when no executor can be had."""
+
+    def start(self) -> None:
+        """Fork all executors."""
+        for _ in range(self._plan.processes):
+            self._fork()
+
+    def is_isolated(self, executor: Executor) -> bool:
+        """Whether an executor is for suspects only."""
+        return executor in self._isolated
+
+    def summary(self) -> list[Mapping[str, object]]:
+        """Its executors, for people."""
+        return [
+            {
+                "pid": executor.pid,
+                "state": executor.state.value,
+                "isolated": self.is_isolated(executor),
+                "running": len(executor.outstanding),
+            }
+            for executor in self.template.executors.values()
+        ]
+
+    def _fork(self) -> None:
+        if not self._owner.stopping:
+            self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
+
+    def _fork_isolated(self) -> None:
+        self._isolated[self.template.fork(1, 1)] = monotonic()
+
+    # ── deaths ────────────────────────────────────────────────────────────────────────────────
+
+    def died(self, executor: Executor, death: Death, helds: Sequence[Held]) -> None:
+        """An executor is dead: say why, see to its deliveries, replace it."""
+        isolated = self._isolated.pop(executor, None) is not None
+        condemned = self._condemned.pop(executor, None)
+        started = [held for held in helds if held.number in death.unfinished]
+        self._owner.not_started([held for held in helds if held.number not in death.unfinished])
+        if self._owner.stopping:
+            for held in started:
+                self._owner.finish(held, None)
+            return
+        if death.pid is None and death.error and not self.failure.done():
+            self.failure.set_result(death.error)
+            return
+        if condemned is not None:
+            self._time_is_up(condemned, started)
+        elif started:
+            _log.error("executor %s: %s, with %d running", death.pid, death.text, len(started))
+            self._blame(started, death, isolated)
+        elif not death.expected:
+            _log.error("executor %s: %s", death.pid, death.text)
+        if not isolated:
+            self._replace()
+
+    def _blame(self, started: Sequence[Held], death: Death, isolated: bool) -> None:
+        """One alone is to blame; of many, each runs again by itself, and nobody pays."""
+        if isolated or len(started) == 1:
+            for held in started:
+                task = self._plan.manifest.tasks[str(held.delivery.type)]
+                evidence = crash_evidence(death)
+                self._owner.finish(held, after_crash(held.attempt, task.max_attempts, evidence))
+            return
+        self._owner.dispatcher.suspect([held for held in started if held.settleable])
+        self._see_to_suspects()
+
+    def _time_is_up(self, number: int, started: Sequence[Held]) -> None:
+        """An executor was killed because of one task; its other tasks run again, for free."""
+        self._owner.not_started([held for held in started if held.number != number])
+        for held in started:
+            if held.number == number:
+                name = str(held.delivery.type)
+                task = self._plan.manifest.tasks[name]
+                limit = self._limits[name]
+                evidence = Evidence(
+                    "TimeLimitExceeded", f"it ran longer than its hard time limit of {limit:g} s"
+                )
+                outcome = after_time_limit(held.attempt, task.max_attempts, limit, evidence)
+                self._owner.finish(held, outcome)
+
+    def template_died(self, text: str) -> None:
+        """The template is dead, and so are its executors: begin with a new one."""
+        if self._owner.stopping:
+            return
+        _log.error("%s; starting another one", text)
+        self._loop.create_task(self._renew(), name="rmqwork-template")
+
+    async def _renew(self) -> None:
+        self.template = self._new_template()
+        try:
+            await self.template.manifest()
+        except Exception as error:
+            if not self.failure.done():
+                self.failure.set_result(str(error))
+
+    def _replace(self) -> None:
+        delay = self._restarts.delay()
+        if delay:
+            _log.warning("executors keep dying; the next one starts in %.1f s", delay)
+        self._loop.call_later(delay, self._fork)
+
+    # ── the clock ─────────────────────────────────────────────────────────────────────────────
+
+    def watch(self) -> None:
+        """Kill what has run beyond its hard limit; let executors for suspects go or come."""
+        if self._limits:
+            now = monotonic()
+            for seat in list(self._owner.dispatcher.seats):
+                self._watch_limits(seat.executor, seat.held, now)
+        self._see_to_suspects()
+
+    def _watch_limits(self, executor: Executor, helds: Mapping[int, Held], now: float) -> None:
+        if executor in self._condemned:
+            return
+        for number, since in executor.started().items():
+            held = helds.get(number)
+            limit = self._limits.get(str(held.delivery.type)) if held is not None else None
+            if limit is not None and now - since > limit:
+                self._condemned[executor] = number
+                executor.kill(signal.SIGKILL)
+                return
+
+    def _see_to_suspects(self) -> None:
+        suspects = len(self._owner.dispatcher.suspects)
+        now = monotonic()
+        if suspects:
+            for _ in range(min(suspects, self._plan.processes) - len(self._isolated)):
+                self._fork_isolated()
+            self._isolated = dict.fromkeys(self._isolated, now)
+            return
+        for executor, since in list(self._isolated.items()):
+            idle = not executor.outstanding and executor.state is State.READY
+            if idle and now - since > _ISOLATED_FOR:
+                executor.exit()

@@ -1,0 +1,297 @@
+"""The worker process: holds the connections, settles every delivery, runs no user code."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from time import monotonic
+from typing import Final
+
+from rmqwork import headers as names
+from rmqwork.errors import PublishError
+from rmqwork.ids import uuid7
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason
+from rmqwork.publisher import Batch, Publisher
+from rmqwork.transport import connect
+from rmqwork.transport.port import ConsumeChannel
+from rmqwork.types import Delivery
+from rmqwork.worker import wire
+from rmqwork.worker.consuming import Consumption
+from rmqwork.worker.decide import Decision, HandBack, decide, unknown_task
+from rmqwork.worker.dispatch import Dispatcher
+from rmqwork.worker.executor import Death, Executor
+from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
+from rmqwork.worker.held import Held, attempt_of, expired, number_header
+from rmqwork.worker.memory import Memory
+from rmqwork.worker.plan import WorkerPlan
+from rmqwork.worker.pool import Template
+from rmqwork.worker.ready import Ready
+from rmqwork.worker.report import report
+from rmqwork.worker.settle import Settlement
+from rmqwork.worker.staff import Staff
+
+_log = logging.getLogger(__name__)
+TICK: Final = 0.2
+"""Seconds between two looks at the clock: flow, time limits, liveness."""
+
+
+class Worker:
+    """What happens in the worker process between two turns of its loop.
+
+    Deliveries come in by `delivered`, go out to executors by the dispatcher, come back by
+    `on_messages`, and leave by the settlement. `rmqwork.worker.shutdown` ends it.
+
+    Args:
+        plan: what this worker is to do, from its options and the app's manifest.
+        template: the process that forks executors.
+        new_template: starts another one, should it die.
+    """
+
+    def __init__(
+        self, plan: WorkerPlan, template: Template, new_template: Callable[[], Template]
+    ) -> None:
+        self.plan = plan
+        self.stopping = False
+        self.memory = Memory()
+        self.ready = Ready(plan.queues)
+        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, _send)
+        self.staff = Staff(plan, template, new_template, self)
+        connector = connect(plan.broker, plan.heartbeat)
+        self.publisher = Publisher(
+            connector, plan.declarations, f"rmqwork worker {plan.name} (publish)", eager=True
+        )
+        self.consumption = Consumption(
+            connector,
+            plan.declarations,
+            [(queue, plan.sources(queue), plan.first_prefetch(queue)) for queue, _ in plan.queues],
+            self,
+            f"rmqwork worker {plan.name} (consume)",
+        )
+        self.settlement = Settlement(
+            self.publisher, self.memory, self._settled, self.consumption.repair
+        )
+        self.last_tick = monotonic()
+        """When the loop last turned, as ``time.monotonic()``."""
+        self.returned: list[Held] | None = None
+        """While consumers are being cancelled: what is to be handed back after that."""
+        self.unfinished: list[Held] = []
+        """Tasks that were ended before their end, by a shutdown."""
+        self._numbers = itertools.count(1)
+        self._throughput = {queue: Throughput() for queue, _ in plan.queues}
+
+    # ── deliveries come in ────────────────────────────────────────────────────────────────────
+
+    def delivered(self, queue: str, delivery: Delivery) -> None:
+        """A message has come; see `rmqwork.worker.consuming.Consumer`."""
+        task_id = delivery.message_id or uuid7()
+        held = Held(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
+        if delivery.redelivered and self._recalled(held):
+            return
+        if self.stopping:
+            self.hand_back(held)
+            return
+        refused = self._triage(held)
+        if refused is not None:
+            self.settlement.settle(held, refused)
+        else:
+            self.dispatcher.put(held)
+
+    def _recalled(self, held: Held) -> bool:
+        """Whether a redelivery is something that this worker has done, or is doing."""
+        known = self.memory.recall(held)
+        if isinstance(known, Held):
+            _log.info("%s was delivered again while it runs; its run goes on", held.task_id)
+            known.delivery = held.delivery
+        elif known is not None:
+            _log.info("%s was delivered again after it was done; it is settled", held.task_id)
+            self.settlement.settle(held, known)
+        return known is not None
+
+    def _triage(self, held: Held) -> Decision | None:
+        """What is decided without running the task; None = it is to run."""
+        delivery, host = held.delivery, self.plan.name
+        if not delivery.type:
+            evidence = Evidence("InvalidMessage", "the message has no type property (task name)")
+            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
+        if expired(delivery):
+            evidence = Evidence("Expired", "its time (expires) had passed before it could start")
+            return self._refused(held, Reason.EXPIRED, evidence)
+        task = self.plan.manifest.tasks.get(delivery.type)
+        grace = self.plan.unknown_task_grace
+        if task is None:
+            what = f"no task {delivery.type!r} in app {self.plan.manifest.app!r}"
+            return unknown_task(held, what, grace, host)
+        version = number_header(delivery, names.VERSION, 1)
+        if version > task.version:
+            what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
+            return unknown_task(held, what, grace, host)
+        held.lane = task.kind
+        return None
+
+    def _refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
+        outcome = Failure(0.0, reason, evidence)
+        report(held, outcome)
+        return decide(held, outcome, self.plan.name)
+
+    def channel_lost(self, channel: ConsumeChannel) -> None:
+        """A channel ended: what waits is forgotten, what runs waits for its redelivery."""
+        self.memory.lost(channel)
+        self.ready.forget(channel)
+        self.dispatcher.forget_suspects(channel)
+        if self.returned:
+            self.returned = [held for held in self.returned if held.settleable]
+        for held in self.dispatcher.running:
+            if held.delivery.channel is channel:
+                self.memory.runs_on(held)
+
+    # ── outcomes come back from executors ─────────────────────────────────────────────────────
+
+    def on_messages(self, executor: Executor, messages: list[wire.Message]) -> None:
+        """What an executor reports; see `rmqwork.worker.pool.PoolEvents`."""
+        for message in messages:
+            kind = message[0]
+            if kind == "o":
+                number, outcome = wire.outcome_of(message)
+                held = self.dispatcher.take(executor, number, outcome.duration)
+                if held is not None:
+                    self.finish(held, outcome)
+            elif kind == "publish":
+                self._publish(executor, *message[1:])
+            elif kind == "back":
+                self._given_back(executor, message[1])
+            elif kind == "cancelled":
+                held = self.dispatcher.take(executor, message[1])
+                if held is not None:
+                    self.finish(held, None)
+            elif kind == "warning":
+                _log.warning("%s", message[1])
+
+    def finish(self, held: Held, outcome: Outcome | None) -> None:
+        """Settle what has run; None = it did not come to an end."""
+        self.memory.finished(held)
+        report(held, outcome)
+        if outcome is None:
+            self.unfinished.append(held)
+        self.settlement.settle(held, decide(held, outcome, self.plan.name))
+
+    def _given_back(self, executor: Executor, numbers: Sequence[int]) -> None:
+        helds = [self.dispatcher.take(executor, number) for number in numbers]
+        self.not_started([held for held in helds if held is not None])
+
+    def not_started(self, helds: Sequence[Held]) -> None:
+        """Deliveries that an executor had and did not start are for another one, or go back."""
+        for held in helds:
+            self.memory.finished(held)
+        if self.stopping:
+            for held in helds:
+                self.hand_back(held)
+        else:
+            self.dispatcher.put_back([held for held in helds if held.settleable])
+
+    def hand_back(self, held: Held) -> None:
+        """Give a delivery back to its queue; not before the consumers are cancelled."""
+        if self.returned is not None:
+            self.returned.append(held)
+        else:
+            self.settlement.settle(held, HandBack())
+
+    def _settled(self, held: Held) -> None:
+        self._throughput[held.queue].add()
+
+    def _publish(
+        self,
+        executor: Executor,
+        request: int,
+        publications: Sequence[wire.Message],
+        timeout: float,
+    ) -> None:
+        """A task publishes: over this process's connection, and it waits for the confirm."""
+        batch = Batch([wire.publication_of(values) for values in publications], timeout)
+
+        def answer(future: Future[list[PublishError | None]]) -> None:
+            executor.published(request, future.exception() or future.result())
+
+        batch.future.add_done_callback(answer)
+        self.publisher.submit(batch)
+
+    # ── executors come and go ─────────────────────────────────────────────────────────────────
+
+    def on_ready(self, executor: Executor) -> None:
+        """An executor takes deliveries from now on."""
+        self.dispatcher.add(executor, self.staff.is_isolated(executor))
+        self.consumption.may_start.set()
+
+    def on_death(self, executor: Executor, death: Death) -> None:
+        """An executor is dead; all that it has written was given to `on_messages` before."""
+        self.staff.died(executor, death, self.dispatcher.remove(executor))
+
+    def on_template_death(self, template: Template, text: str) -> None:
+        """The template died; its executors follow."""
+        self.staff.template_died(text)
+
+    def on_warning(self, text: str) -> None:
+        """Something that people should know."""
+        _log.warning("%s", text)
+
+    # ── the clock ─────────────────────────────────────────────────────────────────────────────
+
+    async def tick(self) -> None:
+        """Look after what time brings, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.last_tick = monotonic()
+            self.staff.watch()
+            if self.plan.prefetch is None and not self.stopping:
+                self._follow_throughput()
+
+    def _follow_throughput(self) -> None:
+        for queue, throughput in self._throughput.items():
+            rate = throughput.rate(TICK)
+            wanted = wanted_prefetch(self.plan.capacity(queue), rate)
+            changed = changed_prefetch(self.consumption.prefetch(queue), wanted)
+            if changed is not None:
+                self.consumption.set_prefetch(queue, changed)
+
+    def detail(self) -> Mapping[str, object]:
+        """What probes and people are told."""
+        return {
+            "worker": self.plan.name,
+            "app": self.plan.manifest.app,
+            "queues": [queue for queue, _ in self.plan.queues],
+            "consuming": self.consumption.consuming,
+            "publishing": self.publisher.connected,
+            "stopping": self.stopping,
+            "executors": self.staff.summary(),
+            "running": len(list(self.dispatcher.running)),
+            "waiting": len(self.ready),
+            "settling": len(self.settlement.open),
+            "problem": str(self.consumption.problem or self.publisher.problem or ""),
+        }
+
+
+def _send(executor: Executor, lane: str, batch: Sequence[Held]) -> None:
+    messages = [_message(held) for held in batch]
+    if lane == "async":
+        executor.send_async(messages)
+    else:
+        executor.send_threads(messages)
+
+
+def _message(held: Held) -> wire.Message:
+    delivery = held.delivery
+    return (
+        "d",
+        held.number,
+        held.queue,
+        delivery.type,
+        delivery.body,
+        held.attempt,
+        delivery.redelivered,
+        held.task_id,
+        delivery.headers or None,
+        delivery.content_type,
+        None,
+    )
