@@ -129,8 +129,8 @@ def fragile_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         if shared.kind != "given":
             yield shared
             return
-    wanted = os.environ.get("RMQWORK_TEST_BROKER", "given")
-    prefer = "docker" if wanted == "given" else wanted
+    somebody_else = os.environ.get("RMQWORK_TEST_BROKER") in (None, "", "given")
+    prefer = "docker" if somebody_else else None
     with start_broker(prefer=prefer, say=request.config.stash[_said].append) as own:
         yield own
 

@@ -123,16 +123,17 @@ def start_broker(*, prefer: str | None = None, say: Say | None = None) -> Broker
 
     Args:
         prefer: the way to begin with (``given``, ``docker``, ``private``, ``installed``); the ways
-            before it are passed over. Default: ``RMQWORK_TEST_BROKER``, or the first.
+            before it are passed over. Without it, ``RMQWORK_TEST_BROKER`` may name the only way
+            to be tried; without that as well, all are.
         say: takes each line that says what was chosen and why; default: standard error.
 
     Raises:
         BrokerUnavailable: no way leads to a broker; the message has each with its reason.
-        ConfigurationError: ``prefer`` is no such way, or ``RMQWORK_BROKER`` no AMQP URL.
+        ConfigurationError: the way named is none, or ``RMQWORK_BROKER`` no AMQP URL.
     """
     say = say or _to_stderr
     closed: list[tuple[str, str]] = []
-    for kind in _ways(prefer or os.environ.get("RMQWORK_TEST_BROKER") or None):
+    for kind in _ways(prefer, os.environ.get("RMQWORK_TEST_BROKER")):
         try:
             broker = _START[kind](closed, say)
         except WayClosed as reason:
@@ -194,12 +195,17 @@ def _on_vhost(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path="/" + quote(name, safe="")))
 
 
-def _ways(first: str | None) -> Sequence[Kind]:
+def _ways(first: str | None, only: str | None) -> Sequence[Kind]:
     kinds: tuple[Kind, ...] = get_args(Kind)
+    named = first or only
+    if not named:
+        return kinds
     for position, kind in enumerate(kinds):
-        if first in (None, kind):
-            return kinds[position:]
-    raise ConfigurationError(f"no way to a broker is called {first!r}: it is one of {kinds}")
+        if kind == named:
+            return kinds[position:] if first else (kind,)
+    raise ConfigurationError(
+        f"no way to a broker is called {named!r}: the ways are {', '.join(kinds)}"
+    )
 
 
 def _given(closed: Sequence[tuple[str, str]], say: Say) -> Broker:

@@ -179,7 +179,7 @@ class TestPrivateNode:
 
     def test_close_leaves_nothing_behind_at_once(self) -> None:
         broker = start_broker(prefer="private", say=lambda _: None)
-        folder = broker._node._keeper.folder  # type: ignore[union-attr,attr-defined]
+        folder = broker._node._keeper.folder  # type: ignore[union-attr]
         management = Management(broker.management_url or "")
         assert folder.exists()
         broker.close()

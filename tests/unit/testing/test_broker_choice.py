@@ -27,7 +27,7 @@ class StandIn:
     """A node that is only written down."""
 
     url = "amqp://guest:guest@127.0.0.1:1/"
-    management_url = None
+    management_url: str | None = None
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -122,8 +122,16 @@ def test_a_preferred_way_passes_over_those_before_it(
     monkeypatch.setattr(broker, "start_docker", lambda say: pytest.fail("passed over"))
     monkeypatch.setattr(broker, "start_private", lambda: StandIn())
     assert broker.start_broker(prefer="private", say=said.append).kind == "private"
-    monkeypatch.setenv("RMQWORK_TEST_BROKER", "private")
-    assert broker.start_broker(say=said.append).kind == "private"
+
+
+def test_the_environment_names_the_only_way(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setenv("RMQWORK_TEST_BROKER", "docker")
+    monkeypatch.setattr(broker, "start_private", lambda: StandIn())
+    with pytest.raises(BrokerUnavailable):
+        broker.start_broker(say=said.append)
+    assert said == ["not docker: no daemon"]
 
 
 def test_an_unknown_way_is_refused() -> None:

@@ -1,0 +1,51 @@
+# make demo    a realistic load on a real RabbitMQ, with faults, and a ledger at the end
+# make test    everything that is checked: format, lint, types, all tests
+# make check   the same without the tests that need a broker (seconds)
+#
+# Another interpreter:   make PYTHON=python3.13 test
+# Some tests:            make pytest ARGS='-k retry -x'
+# Another broker:        RMQWORK_BROKER=amqp://user:password@host:5672/ make test
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test check lint types pytest format venv clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: venv
+	$(BIN)/rmqwork demo $(ARGS)
+
+test: lint types pytest
+
+check: lint types
+	$(BIN)/python -m pytest -m 'not broker' $(ARGS)
+
+lint: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: venv
+	$(BIN)/mypy
+
+pytest: venv
+	$(BIN)/python -m pytest $(ARGS)
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+venv: $(INSTALLED)
+
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	@sh scripts/venv "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
