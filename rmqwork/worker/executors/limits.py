@@ -22,7 +22,12 @@ _NOTHING: Final = ctypes.py_object()  # NULL: takes back what is not yet raised
 
 
 class Limit:
-    """One run under a time limit."""
+    """One run of the calling thread under a time limit, from now on.
+
+    Args:
+        seconds: the limit.
+        label: of the run, for the log.
+    """
 
     __slots__ = ("_active", "_lock", "due", "fired_at", "label", "seconds", "thread_id", "told")
 
@@ -68,9 +73,8 @@ class Watchdog:
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
 
-    def start(self, slot: int, seconds: float, label: str) -> Limit:
-        """Watch the calling thread's run from now on, for so many seconds."""
-        limit = Limit(seconds, label)
+    def watch(self, slot: int, limit: Limit) -> None:
+        """Watch a run; `TimeLimitReached` may come in its thread even before this returns."""
         self._limits[slot] = limit
         if limit.due < self._wakes_at:
             with self._changed:
@@ -81,7 +85,6 @@ class Watchdog:
                     self._thread.start()
                 self._wakes_at = min(self._wakes_at, limit.due)
                 self._changed.notify()
-        return limit
 
     def end(self, slot: int, limit: Limit) -> None:
         """The run is over; see `Limit.end`."""

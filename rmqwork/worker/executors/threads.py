@@ -8,7 +8,7 @@ from typing import Any
 
 from rmqwork.outcome import Failure, Outcome, TimeLimitReached
 from rmqwork.worker.executors.inbox import NUMBER, Inbox
-from rmqwork.worker.executors.limits import Watchdog
+from rmqwork.worker.executors.limits import Limit, Watchdog
 from rmqwork.worker.executors.marks import Marks
 from rmqwork.worker.executors.outlet import Outlet
 from rmqwork.worker.executors.running import Runner, broken
@@ -81,8 +81,9 @@ class TaskThreads:
 
     def _run_limited(self, slot: int, prepared: Any, seconds: float) -> Outcome:
         outcome: Outcome | None = None
-        limit = self._watchdog.start(slot, seconds, prepared.task_name)
+        limit = Limit(seconds, prepared.task_name)
         try:
+            self._watchdog.watch(slot, limit)
             outcome = self._runner.run(prepared)
             self._watchdog.end(slot, limit)
         except TimeLimitReached:
