@@ -187,13 +187,13 @@ class Consumption:
     async def _serve(self, link: Link, served: _Served) -> None:
         """Keep one queue consumed while its connection stands."""
         attempt = 0
-        while link.is_open and not self._stop.is_set():
+        while not self._over(link):
             try:
                 if attempt:
                     await link.declare(self._plan)
                 await self._serve_once(link, served)
             except (ChannelClosed, ConfigurationError) as error:
-                if not link.is_open or self._stop.is_set():
+                if self._over(link):
                     return
                 _log.log(
                     logging.ERROR if attempt < _PATIENT else logging.DEBUG,
@@ -203,6 +203,9 @@ class Consumption:
                 )
                 attempt += 1
                 await asyncio.sleep(backoff(attempt))
+
+    def _over(self, link: Link) -> bool:
+        return self._stop.is_set() or not link.is_open
 
     async def _serve_once(self, link: Link, served: _Served) -> None:
         """Consume one queue until its channel or one of its consumers ends, or `stop`.

@@ -78,7 +78,7 @@ def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
     if left <= 0:
         evidence = Evidence(
             "UnknownTask",
-            f"{what}; it waited {grace:g} s (RMQWORK_UNKNOWN_TASK_GRACE) for a worker that knows it",
+            f"{what}; it waited {grace:g} s (RMQWORK_UNKNOWN_TASK_GRACE) for one that knows it",
         )
         return PublishThenAck(dead_letter(held, Reason.UNKNOWN_TASK, evidence, host))
     shortest, longest = _UNKNOWN_WAIT

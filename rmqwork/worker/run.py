@@ -47,23 +47,36 @@ async def _run(options: WorkerOptions) -> int:
     # The template first of all: it imports the app while this process imports its own.
     events = _Events()
     new_template = _templates(options, events)
-    template: Template | None = new_template()
+    template = new_template()
     signals = _Signals()
     try:
-        manifest = await signals.unless_stopped(template.manifest())
-        if manifest is None:
-            return 0
-        from rmqwork.manifest import Manifest
-        from rmqwork.worker.plan import make_plan
-        from rmqwork.worker.supervisor import Worker
+        worker = await _prepare(options, template, new_template, signals)
+    except BaseException:
+        await template.close()
+        raise
+    if worker is None:
+        await template.close()
+        return 0
+    events.worker = worker
+    return await _work(worker, signals)
 
-        plan = make_plan(options, Manifest.from_dict(manifest))
-        worker = events.worker = Worker(plan, template, new_template)
-        template = None
-        return await _work(worker, signals)
-    finally:
-        if template is not None:
-            await template.close()
+
+async def _prepare(
+    options: WorkerOptions,
+    template: Template,
+    new_template: Callable[[], Template],
+    signals: _Signals,
+) -> Worker | None:
+    """The worker that options and app come to; None when a signal comes before."""
+    manifest = await signals.unless_stopped(template.manifest())
+    if manifest is None:
+        return None
+    from rmqwork.manifest import Manifest
+    from rmqwork.worker.plan import make_plan
+    from rmqwork.worker.supervisor import Worker
+
+    plan = make_plan(options, Manifest.from_dict(manifest))
+    return Worker(plan, template, new_template)
 
 
 def _templates(options: WorkerOptions, events: _Events) -> Callable[[], Template]:

@@ -113,7 +113,8 @@ def _explain(error: BaseException, parameters: pika.URLParameters) -> str:
         if isinstance(cause, exceptions.ProbableAccessDeniedError) or (
             isinstance(cause, exceptions.ConnectionClosedByBroker) and cause.reply_code == 530
         ):
-            return f"user {user!r} may not use virtual host {parameters.virtual_host!r}, or there is none"
+            host = parameters.virtual_host
+            return f"user {user!r} may not use virtual host {host!r}, or there is none"
         if isinstance(cause, exceptions.IncompatibleProtocolError):
             return "what answers there does not speak AMQP 0-9-1"
     for cause in causes:
