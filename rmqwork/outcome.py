@@ -28,17 +28,27 @@ class Reject(TaskControl):
 class RetryLater(TaskControl):
     """Run the task again after a while.
 
+    A task without a retry policy may be run again as often as ``Retry()`` allows.
+
     Args:
-        seconds: the delay; it is spent in the broker.
+        seconds: the delay, which is spent in the broker; None = what the task's policy says.
         count: whether this run counts as an attempt (False: try for as long as it takes).
         reason: shown in the log and, at last, with the dead letter.
     """
 
-    def __init__(self, seconds: float = 0.0, count: bool = True, reason: str = "") -> None:
-        super().__init__(reason or f"retry in {seconds:g} s")
+    def __init__(self, seconds: float | None = 0.0, count: bool = True, reason: str = "") -> None:
+        when = "by the task's policy" if seconds is None else f"in {seconds} s"
+        super().__init__(reason or f"retry {when}")
         self.seconds = seconds
         self.count = count
         self.reason = reason
+
+
+class TimeLimitReached(BaseException):
+    """Raised in a task that has run for its time limit.
+
+    A `BaseException`, so that ``except Exception`` in user code does not turn it into a success.
+    """
 
 
 class Reason(StrEnum):

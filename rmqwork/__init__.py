@@ -1,0 +1,129 @@
+"""Typed background tasks on RabbitMQ that are never silently lost.
+
+Importing this package is cheap: each name is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rmqwork.app import App
+    from rmqwork.canvas.signature import Signature
+    from rmqwork.config import Settings
+    from rmqwork.context import Context
+    from rmqwork.dependencies import Depends
+    from rmqwork.errors import (
+        BrokerBlocked,
+        BrokerUnavailable,
+        ConfigurationError,
+        InvalidMessage,
+        Nacked,
+        PublishError,
+        PublishTimeout,
+        ResultsDisabled,
+        ResultTimeout,
+        RmqworkError,
+        TaskFailed,
+        TaskRejected,
+        TaskRevoked,
+        TimeLimitExceeded,
+        TopologyMismatch,
+        UnknownTask,
+        Unroutable,
+        WorkerCrashed,
+    )
+    from rmqwork.message import TaskMessage
+    from rmqwork.middleware import Middleware
+    from rmqwork.outcome import Reject, RetryLater
+    from rmqwork.registry import TaskSet
+    from rmqwork.results import AsyncResult
+    from rmqwork.retry import Retry
+    from rmqwork.routing import Route
+    from rmqwork.sending import BlockingCallWarning
+    from rmqwork.task import Task
+    from rmqwork.topology import Binding, Exchange, Queue
+
+    __version__: str
+
+__all__ = [
+    "App",
+    "AsyncResult",
+    "Binding",
+    "BlockingCallWarning",
+    "BrokerBlocked",
+    "BrokerUnavailable",
+    "ConfigurationError",
+    "Context",
+    "Depends",
+    "Exchange",
+    "InvalidMessage",
+    "Middleware",
+    "Nacked",
+    "PublishError",
+    "PublishTimeout",
+    "Queue",
+    "Reject",
+    "ResultTimeout",
+    "ResultsDisabled",
+    "Retry",
+    "RetryLater",
+    "RmqworkError",
+    "Route",
+    "Settings",
+    "Signature",
+    "Task",
+    "TaskFailed",
+    "TaskMessage",
+    "TaskRejected",
+    "TaskRevoked",
+    "TaskSet",
+    "TimeLimitExceeded",
+    "TopologyMismatch",
+    "UnknownTask",
+    "Unroutable",
+    "WorkerCrashed",
+    "__version__",
+]
+
+_PLACES = {
+    "App": "app",
+    "AsyncResult": "results",
+    "Binding": "topology",
+    "BlockingCallWarning": "sending",
+    "Context": "context",
+    "Depends": "dependencies",
+    "Exchange": "topology",
+    "Middleware": "middleware",
+    "Queue": "topology",
+    "Reject": "outcome",
+    "Retry": "retry",
+    "RetryLater": "outcome",
+    "Route": "routing",
+    "Settings": "config",
+    "Signature": "canvas.signature",
+    "Task": "task",
+    "TaskMessage": "message",
+    "TaskSet": "registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value: Any = version("rmqwork")
+        except PackageNotFoundError:  # run from a source tree
+            value = "0+unknown"
+    elif name in __all__:
+        value = getattr(import_module(f"rmqwork.{_PLACES.get(name, 'errors')}"), name)
+    else:
+        raise AttributeError(f"module 'rmqwork' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

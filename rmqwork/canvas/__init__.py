@@ -1,0 +1,1 @@
+"""Calls as values, and what can be made of them."""

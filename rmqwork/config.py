@@ -1,0 +1,257 @@
+"""`Settings`: from arguments, then ``RMQWORK_…`` variables, then a file, in that order.
+
+No pydantic: the worker process reads settings, too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict
+
+from rmqwork.errors import ConfigurationError
+
+DEFAULT_BROKER: Final = "amqp://guest:guest@localhost:5672/"
+LogFormat = Literal["auto", "human", "json"]
+_PREFIX: Final = "RMQWORK_"
+_FILE_VARIABLE: Final = "RMQWORK_CONFIG"
+_PASSWORD: Final = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How an app and its workers behave. Times are in seconds.
+
+    Each has a variable ``RMQWORK_<NAME>`` and a key in ``rmqwork.toml`` or in ``[tool.rmqwork]`` of
+    ``pyproject.toml`` in the working directory (or in the file that ``RMQWORK_CONFIG`` names).
+
+    Args:
+        broker: addresses of one broker or cluster; several are separated by commas in a variable.
+        app: the app of the command line, ``module:attribute``.
+        publish_timeout: how long a publish waits for the broker and its confirm.
+        max_message_size: bytes of a body at most.
+        heartbeat: between heartbeats; None = what the broker says.
+        concurrency: tasks at once in the threads of one executor process.
+        async_concurrency: async tasks at once on the event loop of one executor process.
+        processes: executor processes of a worker.
+        prefetch: messages that a worker holds; None = what its executors can start soon.
+        grace: how long a worker that stops waits for the tasks that run.
+        unknown_task_grace: how long a message of an unknown task waits for a worker that knows it.
+        broker_wait: how long a worker that starts waits for the broker.
+        health_port: of the health checks and metrics; None = none.
+        log_format: ``auto`` (human on a terminal), ``human`` or ``json``.
+    """
+
+    broker: tuple[str, ...] = (DEFAULT_BROKER,)
+    app: str | None = None
+    publish_timeout: float = 30.0
+    max_message_size: int = 16 * 1024 * 1024
+    heartbeat: int | None = None
+    concurrency: int = 8
+    async_concurrency: int = 100
+    processes: int = 1
+    prefetch: int | None = None
+    grace: float = 25.0
+    unknown_task_grace: float = 600.0
+    broker_wait: float = 60.0
+    health_port: int | None = None
+    log_format: LogFormat = "auto"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, passwords included."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings of `to_dict`'s values."""
+        return cls(**{**values, "broker": tuple(values["broker"])})
+
+    def __repr__(self) -> str:
+        shown = {**self.to_dict(), "broker": tuple(mask(url) for url in self.broker)}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The settings that ``App(...)`` takes by name; see `Settings`."""
+
+    publish_timeout: float | None
+    max_message_size: int | None
+    heartbeat: int | None
+    concurrency: int | None
+    async_concurrency: int | None
+    processes: int | None
+    prefetch: int | None
+    grace: float | None
+    unknown_task_grace: float | None
+    broker_wait: float | None
+    health_port: int | None
+    log_format: LogFormat | None
+
+
+def mask(url: str) -> str:
+    """An address with its password replaced by ``***``."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
+def load_settings(
+    arguments: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Settings:
+    """The settings of this process.
+
+    Args:
+        arguments: what the caller says; None as a value = nothing said.
+        environ: the variables; default: those of the process.
+        directory: where to look for a file; default: the working directory.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; the text names it and its source.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for source, found in _file(environ, directory or Path()):
+        for name, value in found.items():
+            values[name] = _value(name, value, f"{name} in {source}")
+    for name in _READERS:
+        text = environ.get(_PREFIX + name.upper())
+        if text is not None and text.strip():
+            values[name] = _value(name, text.strip(), _PREFIX + name.upper())
+    values.update(check_arguments(arguments or {}))
+    return Settings(**values)
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given as arguments, checked; those that are None are left out.
+
+    Raises:
+        ConfigurationError: one is unknown or wrong.
+    """
+    return {
+        name: _value(name, value, f"argument {name}")
+        for name, value in arguments.items()
+        if value is not None
+    }
+
+
+def _file(environ: Mapping[str, str], directory: Path) -> list[tuple[str, dict[str, Any]]]:
+    named = environ.get(_FILE_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigurationError(f"{_FILE_VARIABLE} names {named!r}, which is no file")
+        return [(named, _table(path))]
+    for name in ("rmqwork.toml", "pyproject.toml"):
+        path = directory / name
+        if path.is_file() and (found := _table(path)):
+            return [(name, found)]
+    return []
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The settings in a file: its ``[tool.rmqwork]``, or all of it if it is ours alone."""
+    content = path.read_bytes()
+    ours = path.name != "pyproject.toml"
+    if not ours and b"rmqwork" not in content:
+        return {}
+    import tomllib
+
+    try:
+        data = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if not ours:
+            return {}  # not our file, and others will complain
+        raise ConfigurationError(f"{path.name} cannot be read: {error}") from None
+    table: Any = data.get("tool", {}).get("rmqwork", data if ours else {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"tool.rmqwork in {path.name} is no table")
+    return table
+
+
+def _value(name: str, value: object, where: str) -> object:
+    reader = _READERS.get(name)
+    if reader is None:
+        raise ConfigurationError(
+            f"{where}: there is no such setting; there are {', '.join(sorted(_READERS))}"
+        )
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _broker(value: object) -> tuple[str, ...]:
+    urls = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(urls, Sequence) or not urls:
+        raise ValueError("a broker is an address such as amqp://user:password@host:5672/")
+    for url in urls:
+        if not isinstance(url, str) or not url.startswith(("amqp://", "amqps://", "memory://")):
+            raise ValueError(
+                f"{mask(str(url))!r} is no broker's address; write amqp://user:password@host:5672/"
+            )
+    return tuple(urls)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no number") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
+def _seconds(*, above: bool) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        number = float(_number(value))
+        if number < 0 or (above and number == 0):
+            raise ValueError(f"{value!r} must be {'above 0' if above else '0 or more'} seconds")
+        return number
+
+    return read
+
+
+def _count(least: int, most: int = 1 << 31) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        number = _number(value)
+        if number != int(number) or not least <= number <= most:
+            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
+        return int(number)
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _log_format(value: object) -> str:
+    if value not in ("auto", "human", "json"):
+        raise ValueError(f"{value!r} is not one of auto, human, json")
+    return str(value)
+
+
+_READERS: Final[Mapping[str, Callable[[object], object]]] = {
+    "broker": _broker,
+    "app": _text,
+    "publish_timeout": _seconds(above=True),
+    "max_message_size": _count(1),
+    "heartbeat": _count(0, 65535),
+    "concurrency": _count(1, 10_000),
+    "async_concurrency": _count(1, 1_000_000),
+    "processes": _count(1, 1000),
+    "prefetch": _count(1, 65535),
+    "grace": _seconds(above=False),
+    "unknown_task_grace": _seconds(above=False),
+    "broker_wait": _seconds(above=False),
+    "health_port": _count(0, 65535),
+    "log_format": _log_format,
+}

@@ -1,0 +1,341 @@
+"""Running one task in an executor, from the bytes of its message to an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from rmqwork import headers as names
+from rmqwork.codec import JSON, check_content, version_of
+from rmqwork.context import NEVER, Context, Progress, Signal
+from rmqwork.errors import ConfigurationError, InvalidMessage, TimeLimitExceeded, UnknownTask
+from rmqwork.evidence import evidence_of, text_of
+from rmqwork.outcome import (
+    Evidence,
+    Failure,
+    Outcome,
+    Reason,
+    Reject,
+    RetryLater,
+    Success,
+    TimeLimitReached,
+    TryAgain,
+)
+from rmqwork.retry import DEFAULT, LONGEST, Retry, decide, next_delay, wait_after
+
+if TYPE_CHECKING:
+    from rmqwork.app import App
+    from rmqwork.task import Task
+
+_NONE: Final[Mapping[str, Any]] = {}
+
+
+class Plan:
+    """All that running a task needs, looked up once.
+
+    Args:
+        task: the task.
+        policy: its retry policy; None = one attempt.
+        watched: whether middleware wants to see its runs.
+    """
+
+    __slots__ = (
+        "call",
+        "direct",
+        "function",
+        "load",
+        "max_attempts",
+        "name",
+        "policy",
+        "positional",
+        "takes_message",
+        "time_limit",
+        "version",
+    )
+
+    def __init__(self, task: Task[..., Any], policy: Retry | None, *, watched: bool) -> None:
+        body = task.body
+        self.name = task.name
+        self.load: Callable[[bytes, int], Any] = body.load
+        self.version = body.version
+        self.call = task.call
+        self.function = task.function
+        self.policy = policy
+        self.max_attempts = 1 if policy is None else policy.max_attempts
+        self.time_limit = task.task_options.time_limit
+        self.takes_message = task.parameters.message is not None
+        self.positional = tuple(
+            argument
+            for argument in task.parameters.arguments
+            if argument.kind is inspect.Parameter.POSITIONAL_ONLY
+        )
+        self.direct = not watched and not task.call.injects
+
+    def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """A message, or arguments by name, as the function is to be called with them."""
+        if self.takes_message:
+            return (value,), _NONE
+        if not self.positional:
+            return (), value
+        left = dict(value)
+        given = [argument.name in left for argument in self.positional]
+        last = max((index for index, there in enumerate(given) if there), default=-1)
+        args = tuple(
+            left.pop(argument.name, argument.default) for argument in self.positional[: last + 1]
+        )
+        return args, left
+
+
+class Prepared:
+    """A delivery that was decoded and validated, and can be run."""
+
+    __slots__ = ("args", "attempt", "ctx", "kwargs", "plan", "published", "value")
+
+    def __init__(
+        self,
+        plan: Plan,
+        value: Any,
+        ctx: Context | None,
+        attempt: int,
+        published: float | None,
+    ) -> None:
+        self.plan = plan
+        self.value = value
+        self.args, self.kwargs = plan.arguments(value)
+        self.ctx = ctx
+        self.attempt = attempt
+        self.published = published
+
+    @property
+    def task_name(self) -> str:
+        """The task's name."""
+        return self.plan.name
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that the run may take."""
+        return self.plan.time_limit
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since the message was first published, if it says when."""
+        return None if self.published is None else max(0.0, time.time() - self.published)
+
+
+class TaskRunner:
+    """Runs the tasks of an app in this process.
+
+    Args:
+        app: a loaded app.
+        state: what its lifespan has yielded.
+        stopping: set when the worker shuts down.
+        progress: told how far a task is: the delivery's number, current, total.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        state: object = None,
+        stopping: Signal = NEVER,
+        progress: Callable[[int, float, float | None], None] | None = None,
+    ) -> None:
+        self._state = state
+        self._stopping = stopping
+        self._progress = progress
+        self._hooks = app.hooks
+        watched = bool(app.hooks.before_execute or app.hooks.after_execute)
+        self._plans = {
+            name: Plan(task, app.policy(task), watched=watched) for name, task in app.tasks.items()
+        }
+
+    def prepare(self, message: tuple[Any, ...]) -> Prepared | Failure:
+        """Decode and validate a delivery.
+
+        Args:
+            message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
+                None, content_type, extras or None)``, see docs/architecture.md; ``extras`` may have
+                ``content_encoding`` and ``timestamp``.
+
+        Returns:
+            what `run` or `arun` takes; or why the message cannot be run.
+        """
+        _, number, queue, task, body, attempt, again, task_id, headers, kind, extras = message
+        plan = self._plans.get(task)
+        if plan is None:
+            text = f"no task {task!r} is known here"
+            return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
+        try:
+            if kind != JSON or extras:
+                check_content(kind, extras and extras.get("content_encoding"))
+            version = version_of(headers and headers.get(names.VERSION))
+            value = plan.load(body, version)
+        except InvalidMessage as error:
+            evidence = Evidence("InvalidMessage", text_of(error))
+            return Failure(0.0, Reason.INVALID_MESSAGE, evidence)
+        except UnknownTask as error:
+            return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text_of(error)))
+        ctx = None
+        if not plan.direct:
+            ctx = self._context(plan, number, queue, attempt, again, task_id, headers)
+        return Prepared(plan, value, ctx, attempt, extras.get("timestamp") if extras else None)
+
+    def run(self, prepared: Prepared) -> Outcome:
+        """Run a sync task in this thread.
+
+        Raises:
+            TimeLimitReached: raised from outside; `timed_out` says what becomes of the run.
+        """
+        plan, ctx = prepared.plan, prepared.ctx
+        start = perf_counter()
+        outcome: Outcome
+        try:
+            if ctx is None:
+                result = plan.function(*prepared.args, **prepared.kwargs)
+            else:
+                self._hooks.executing(ctx, prepared.value)
+                result = plan.call.run(ctx, prepared.args, prepared.kwargs)
+            if type(result) is CoroutineType:
+                result.close()
+                raise TypeError("a sync task returned a coroutine; declare it with `async def`")
+            outcome = Success(perf_counter() - start)
+        except TimeLimitReached:
+            raise
+        except BaseException as error:
+            outcome = failed(prepared, error, perf_counter() - start)
+        if ctx is not None:
+            self._hooks.executed(ctx, outcome)
+        return outcome
+
+    async def arun(self, prepared: Prepared) -> Outcome | None:
+        """Run an async task; None when it was cancelled from outside: to be handed back."""
+        plan, ctx = prepared.plan, prepared.ctx
+        start = perf_counter()
+        outcome: Outcome
+        scope = asyncio.timeout(plan.time_limit)
+        try:
+            async with scope:
+                if ctx is None:
+                    await plan.function(*prepared.args, **prepared.kwargs)
+                else:
+                    self._hooks.executing(ctx, prepared.value)
+                    await plan.call.arun(ctx, prepared.args, prepared.kwargs)
+            outcome = Success(perf_counter() - start)
+        except (Reject, RetryLater) as error:
+            outcome = failed(prepared, error, perf_counter() - start)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return None  # whatever it raised then, it was not its own fault
+            if isinstance(error, TimeoutError) and scope.expired():
+                return self.timed_out(prepared, plan.time_limit or 0.0)
+            outcome = failed(prepared, error, perf_counter() - start)
+        if ctx is not None:
+            self._hooks.executed(ctx, outcome)
+        return outcome
+
+    def timed_out(self, prepared: Prepared, seconds: float) -> Outcome:
+        """The outcome of a run that was stopped at its time limit of so many seconds."""
+        error = TimeLimitExceeded(f"it ran for its time limit of {seconds:g} s")
+        outcome = failed(prepared, error, seconds)
+        if prepared.ctx is not None:
+            self._hooks.executed(prepared.ctx, outcome)
+        return outcome
+
+    def _context(
+        self,
+        plan: Plan,
+        number: int,
+        queue: str,
+        attempt: int,
+        redelivered: bool,
+        task_id: str,
+        headers: Mapping[str, Any] | None,
+    ) -> Context:
+        options: dict[str, Any] = {}
+        if plan.time_limit is not None:
+            options["deadline"] = time.time() + plan.time_limit
+        if self._progress is not None:
+            options["progress"] = self._progress_of(number)
+        return Context(
+            task_id,
+            plan.name,
+            self._state,
+            attempt=attempt,
+            max_attempts=plan.max_attempts,
+            queue=queue,
+            headers=_users_headers(headers) if headers else None,
+            redelivered=redelivered,
+            stopping=self._stopping,
+            **options,
+        )
+
+    def _progress_of(self, number: int) -> Progress:
+        tell = self._progress
+        assert tell is not None
+        return lambda current, total: tell(number, current, total)
+
+
+def _users_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: val for key, val in headers.items() if not key.startswith(("rmqwork-", "x-"))}
+
+
+def failed(prepared: Prepared, error: BaseException, duration: float) -> Outcome:
+    """The outcome of a run that has raised.
+
+    Args:
+        prepared: what was run.
+        error: what it raised.
+        duration: seconds that it took.
+    """
+    plan = prepared.plan
+    if isinstance(error, Reject):
+        reason = error.reason or "the task rejected its message"
+        evidence = Evidence("rmqwork.Reject", text_of(Exception(reason)))
+        return Failure(duration, Reason.REJECTED, evidence)
+    timed_out = isinstance(error, TimeLimitExceeded)
+    reason_of_end = Reason.TIME_LIMIT if timed_out else Reason.FAILED
+    counts = True
+    try:
+        if isinstance(error, RetryLater):
+            counts = error.count
+            delay = _later(prepared, error)
+            error = error.__cause__ or error.__context__ or error
+        elif plan.policy is None:
+            delay = None
+        else:
+            delay = decide(plan.policy, prepared.attempt, error, prepared.elapsed)
+    except ConfigurationError as broken:
+        found = evidence_of(error)
+        text = f"{found.message} (and there is no retry: {broken})"
+        return Failure(duration, reason_of_end, Evidence(found.type, text, found.traceback))
+    if delay is None:
+        return Failure(duration, reason_of_end, evidence_of(error))
+    return TryAgain(duration, delay, counts, evidence_of(error))
+
+
+def _later(prepared: Prepared, error: RetryLater) -> float | None:
+    """The delay that a `RetryLater` asks for; None = it was the last attempt.
+
+    Raises:
+        ConfigurationError: it, or the policy, says nothing usable.
+    """
+    policy = prepared.plan.policy or DEFAULT
+    seconds, attempt = error.seconds, prepared.attempt
+    if seconds is not None and not _is_delay(seconds):
+        raise ConfigurationError(f"RetryLater({seconds!r}): a number of seconds, 0 or more")
+    if not error.count:
+        delay = wait_after(policy, attempt, error, prepared.elapsed) if seconds is None else seconds
+        return min(delay, LONGEST)
+    allowed = next_delay(policy, attempt, error, prepared.elapsed)
+    if allowed is None:
+        return None
+    return min(allowed if seconds is None else seconds, LONGEST)
+
+
+def _is_delay(value: object) -> bool:
+    return isinstance(value, (int, float)) and value >= 0

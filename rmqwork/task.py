@@ -1,0 +1,347 @@
+"""`Task`: a function that can be called here, or published to run elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from rmqwork.arguments import Arguments
+from rmqwork.calling import Call
+from rmqwork.canvas.signature import Signature
+from rmqwork.codec import ArgumentsBody, Body, MessageBody, dump_arguments, dump_message
+from rmqwork.context import Context
+from rmqwork.dependencies import Injector
+from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.ids import uuid7
+from rmqwork.message import TaskMessage, check_task_name, message_info
+from rmqwork.options import NO_OPTIONS, CallOptions, merge
+from rmqwork.parameters import Parameters, parameters_of
+from rmqwork.task_options import TaskOptions
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from rmqwork.options import PublishOptions
+    from rmqwork.registry import TaskRegistry
+    from rmqwork.results import AsyncResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A message that is ready but for its route and its id.
+
+    Args:
+        name: the task's.
+        body: its JSON.
+        version: of the message class.
+        queue: what the class, or the task, says.
+        value: the message, or the arguments by name: what a callable route sees.
+    """
+
+    name: str
+    body: bytes
+    version: int
+    queue: str | None
+    value: object
+
+
+class Task(Generic[P, R]):
+    """What ``@app.task`` makes of a function.
+
+    Calling it runs the function here; ``delay`` and its relatives publish a message. All of them
+    are typed like the function, without what is injected.
+
+    Attributes:
+        name: by which messages name it.
+        function: as it was written.
+        task_options: what ``@app.task(...)`` said.
+        parameters: who fills which parameter.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        function: Callable[..., Any],
+        parameters: Parameters,
+        name: str,
+        task_options: TaskOptions,
+        injector: Injector | None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.registry = registry
+        self.function = function
+        self.parameters = parameters
+        self.name = name
+        self.task_options = task_options
+        self._injector = injector
+        self._options = NO_OPTIONS
+
+    # ── here ──────────────────────────────────────────────────────────────────────────────────
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, with its context and its dependencies."""
+        call = self.call
+        if not call.injects:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return call.run(self._context_here(), args, kwargs)  # type: ignore[no-any-return]
+
+    def _context_here(self) -> Context:
+        return Context(uuid7(), self.name, self.registry.state)
+
+    # ── elsewhere ─────────────────────────────────────────────────────────────────────────────
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Publish a message for this task; returns when the broker has confirmed it.
+
+        Raises:
+            InvalidMessage: the arguments do not fit.
+            PublishError: the broker did not take it, or nobody knows.
+        """
+        return self.registry.app.publish_encoded(
+            self.encode(args, kwargs), self._options, ("delay", "adelay")
+        )
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """`delay` for asyncio."""
+        return await self.registry.app.apublish_encoded(self.encode(args, kwargs), self._options)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> AsyncResult[R]:
+        """`delay` with options (see `PublishOptions`).
+
+        Args:
+            args: positional arguments of the function.
+            kwargs: its named arguments.
+
+        Raises:
+            ConfigurationError: an option is unknown, wrong, or excludes another.
+            InvalidMessage: the arguments do not fit, or AMQP cannot carry them.
+            PublishError: the broker did not take it, or nobody knows.
+        """
+        encoded = self.encode(args, kwargs or {})
+        return self.registry.app.publish_encoded(
+            encoded, self._with(options, "apply_async"), ("apply_async", "aapply_async")
+        )
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> AsyncResult[R]:
+        """`apply_async` for asyncio."""
+        encoded = self.encode(args, kwargs or {})
+        return await self.registry.app.apublish_encoded(encoded, self._with(options, "apply_async"))
+
+    def options(self, **options: Unpack[PublishOptions]) -> Task[P, R]:
+        """The same task; what is published through it has these options (see `PublishOptions`)."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._options = self._with(options, "options")
+        return view
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """This call as a value."""
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """This call as a value that takes nothing from a task before it."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    # ── for the layers around ─────────────────────────────────────────────────────────────────
+
+    @property
+    def queue(self) -> str | None:
+        """The queue that its message class or its ``@app.task`` names."""
+        message = self.parameters.message
+        return self.task_options.queue if message is None else message_info(message).queue
+
+    @property
+    def version(self) -> int:
+        """The version of its message class; 1 in the function style."""
+        message = self.parameters.message
+        return 1 if message is None else message_info(message).version
+
+    @functools.cached_property
+    def arguments(self) -> Arguments:
+        """The model of the function style.
+
+        Raises:
+            ConfigurationError: an annotation that pydantic cannot use.
+        """
+        return Arguments(self.name, self.parameters.arguments)
+
+    @functools.cached_property
+    def body(self) -> Body:
+        """How its messages are read; see `arguments` for what may be raised."""
+        message = self.parameters.message
+        return ArgumentsBody(self.arguments) if message is None else MessageBody(message)
+
+    @functools.cached_property
+    def call(self) -> Call:
+        """How its function is called."""
+        overrides = self.registry.overrides
+        return Call(self.function, self.parameters, self._injector, overrides)
+
+    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Encoded:
+        """The message for these arguments.
+
+        Raises:
+            InvalidMessage: they do not fit.
+        """
+        cls = self.parameters.message
+        if cls is None:
+            values = self.arguments.bind(args, kwargs)
+            body = dump_arguments(self.name, self.arguments, values)
+            return Encoded(self.name, body, 1, self.task_options.queue, values)
+        if len(args) != 1 or kwargs:
+            raise InvalidMessage(f"{self.name}: takes one {cls.__name__} and nothing else")
+        return encode_message(self._own(args[0], cls))
+
+    def encode_fields(self, fields: Mapping[str, Any]) -> Encoded:
+        """The message with these fields (or arguments) by name.
+
+        Raises:
+            InvalidMessage: they do not fit.
+        """
+        cls = self.parameters.message
+        if cls is None:
+            return self.encode((), fields)
+        from pydantic import ValidationError
+
+        from rmqwork.validation import explain
+
+        try:
+            return encode_message(cls.model_validate(dict(fields)))
+        except ValidationError as error:
+            raise InvalidMessage(f"{self.name}: {explain(error)}") from error
+
+    def signature_options(self, signature: Signature[Any], more: Mapping[str, Any]) -> CallOptions:
+        """The options of a signature of this task; its own go before those of the call."""
+        return self._with({**more, **signature.options}, "Signature")
+
+    def _own(self, message: object, cls: type[TaskMessage]) -> TaskMessage:
+        if isinstance(message, TaskMessage) and message_info(message) is message_info(cls):
+            return message
+        raise InvalidMessage(f"{self.name}: takes a {cls.__name__}, not a {type(message).__name__}")
+
+    def _with(self, given: Mapping[str, Any], verb: str) -> CallOptions:
+        if not given:
+            return self._options
+        return merge(self._options, given, f"task {self.name!r}, {verb}", time.time())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # by its place in its module, like a function
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose function is ``async def``: calling it gives a coroutine to await."""
+
+    def __call__(  # type: ignore[override]
+        self, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]:
+        """Run the function here, on the caller's event loop."""
+        call = self.call
+        if not call.injects:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return call.arun(self._context_here(), args, kwargs)
+
+
+def encode_message(message: TaskMessage) -> Encoded:
+    """A message of any class, also of one whose handler is not here.
+
+    Raises:
+        InvalidMessage: it is no `TaskMessage`, or cannot be written as JSON.
+    """
+    if not isinstance(message, TaskMessage):
+        raise InvalidMessage(
+            f"only a TaskMessage can be published, not {type(message).__name__}; a function-style "
+            "task is published by its delay()"
+        )
+    info = message_info(message)
+    return Encoded(info.name, dump_message(message), info.version, info.queue, message)
+
+
+def make_task(
+    registry: TaskRegistry,
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    localns: Mapping[str, Any] | None,
+) -> Task[..., Any]:
+    """The task of a function.
+
+    Args:
+        registry: where it is declared.
+        function: sync or async.
+        given: ``name`` and what `TaskOptions` has.
+        localns: the names of the function around it, if there is one.
+
+    Raises:
+        ConfigurationError: the function, its name or its options cannot be used.
+    """
+    task_options = dict(given)
+    name = task_options.pop("name", None)
+    where = f"task {name or getattr(function, '__qualname__', repr(function))!r}"
+    parameters = parameters_of(function, where, localns)
+    full_name = _name_of(registry, function, parameters, name, where)
+    try:
+        options = TaskOptions(**task_options)
+    except TypeError:
+        known = ["name", *TaskOptions.__dataclass_fields__]
+        unknown = ", ".join(map(repr, sorted(task_options.keys() - set(known))))
+        raise ConfigurationError(
+            f"{where}: unknown option {unknown}; there are {', '.join(known)}"
+        ) from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    if parameters.message is not None and options.queue is not None:
+        raise ConfigurationError(
+            f"{where}: write queue={options.queue!r} at class {parameters.message.__name__}, so "
+            "that whoever publishes the message without this function routes it alike"
+        )
+    injector = None
+    if parameters.dependants:
+        injector = Injector(
+            where, parameters.dependants, is_async=parameters.is_async, localns=localns
+        )
+    cls = AsyncTask if parameters.is_async else Task
+    return cls(registry, function, parameters, full_name, options, injector)
+
+
+def _name_of(
+    registry: TaskRegistry,
+    function: Callable[..., Any],
+    parameters: Parameters,
+    name: str | None,
+    where: str,
+) -> str:
+    if parameters.message is not None:
+        named = message_info(parameters.message).name
+        if name is not None and name != named:
+            raise ConfigurationError(
+                f"{where}: its message class {parameters.message.__name__} names it {named!r}; "
+                "leave name= out"
+            )
+        return named
+    if name is not None:
+        return check_task_name(name, where)
+    own = getattr(function, "__name__", None)
+    if own is None or own == "<lambda>":
+        raise ConfigurationError(f"{where}: it has no name of its own; give name=")
+    return check_task_name(f"{registry.name}.{own}", where)

@@ -1,0 +1,21 @@
+"""pydantic's findings, in one line that a person can read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ValidationError
+
+_MOST: Final = 5
+
+
+def explain(error: ValidationError) -> str:
+    """Each field with what is wrong with it, without the values (they may be secret)."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [
+        f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" if entry["loc"] else entry["msg"]
+        for entry in found[:_MOST]
+    ]
+    if len(found) > _MOST:
+        lines.append(f"and {len(found) - _MOST} more")
+    return "; ".join(lines)
