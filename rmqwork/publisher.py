@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 WINDOW: Final = 1000
 """Publications that may wait for their confirm at once."""
 WINDOW_BYTES: Final = 64 << 20
+STABLE: Final = 5.0
+"""Seconds after which a connection that ends was a good one: the next is tried soon."""
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 5.0
 _PRIORITIES_SINCE: Final = (4, 0)
@@ -203,19 +205,16 @@ class Publisher:
             if not (self._eager or self._waiting or self._lost):
                 self._wake.clear()
                 await self._wake.wait()
+            began = monotonic()
             try:
                 await self._connected_once()
-                attempt = 0
             except ConfigurationError as error:
                 self._refuse(error)
-                await asyncio.sleep(backoff(attempt))
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
                 self._problem = error
                 _log.debug("publisher: %s", error)
-                attempt += 1
-                await asyncio.sleep(backoff(attempt))
+            attempt = 0 if monotonic() - began > STABLE else attempt + 1
+            await asyncio.sleep(backoff(attempt))
 
     async def _connected_once(self) -> None:
         """Connect, publish until the connection ends."""

@@ -7,10 +7,11 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final, Protocol
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from rmqwork.publisher import backoff
+from rmqwork.publisher import STABLE, backoff
 from rmqwork.topology import Declaration
 from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
@@ -104,9 +105,9 @@ class Consumption:
         """
         attempt = 0
         while not self._stop.is_set():
+            began = monotonic()
             try:
                 await self._connected_once()
-                attempt = 0
             except ConfigurationError as error:
                 if not self.connected.is_set():
                     raise
@@ -115,7 +116,7 @@ class Consumption:
             except (BrokerUnavailable, ChannelClosed) as error:
                 self.problem = error
                 _log.log(logging.WARNING if attempt < 1 else logging.DEBUG, "%s", error)
-            attempt += 1
+            attempt = 0 if monotonic() - began > STABLE else attempt + 1
             if not self._stop.is_set():
                 await asyncio.sleep(backoff(attempt))
 
