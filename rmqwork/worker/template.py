@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import os
 import select
 import signal
@@ -244,6 +245,7 @@ def main() -> int:
             message = manifest_by_child(arguments.app)
         else:
             app = load_app(arguments.app)
+            importlib.import_module("rmqwork.execution")  # once, and not in each executor
             message = manifest_message(app)
     except AppNotLoaded as error:
         message = ("import-error", str(error))

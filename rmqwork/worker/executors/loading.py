@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio.base_events
+import contextlib
 import importlib
 import os
 import sys
@@ -42,9 +44,9 @@ def load_app(path: str) -> Any:
             raise AppNotLoaded(
                 f"there is no module {error.name!r} (for {path!r}) in {os.getcwd()} or on sys.path"
             ) from None
-        raise AppNotLoaded(_user_traceback(error)) from None
+        raise AppNotLoaded(user_traceback(error)) from None
     except BaseException as error:
-        raise AppNotLoaded(_user_traceback(error)) from None
+        raise AppNotLoaded(user_traceback(error)) from None
     try:
         app = module
         for name in (attribute or "app").split("."):
@@ -56,22 +58,26 @@ def load_app(path: str) -> Any:
     if not hasattr(app, "load") or not hasattr(app, "manifest"):
         raise AppNotLoaded(f"{path!r} is a {type(app).__name__}, not a rmqwork.App")
     try:
-        app.load()  # type: ignore[attr-defined]
+        app.load()
     except BaseException as error:
-        raise AppNotLoaded(_user_traceback(error)) from None
+        raise AppNotLoaded(user_traceback(error)) from None
     return app
 
 
-def _user_traceback(error: BaseException) -> str:
-    """The traceback without the frames of this module and of the import system."""
+def user_traceback(error: BaseException) -> str:
+    """The traceback as text, from the first frame on that is not ours or the import system's."""
     frame = error.__traceback__
-    while frame and (
-        frame.tb_frame.f_code.co_filename == __file__
-        or frame.tb_frame.f_code.co_filename.startswith("<frozen importlib")
-        or frame.tb_frame.f_code.co_filename == importlib.__file__
-    ):
+    while frame and frame.tb_next and _is_ours(frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next
     return "".join(traceback.format_exception(type(error), error, frame)).rstrip()
+
+
+def _is_ours(filename: str) -> bool:
+    return (
+        filename in (importlib.__file__, contextlib.__file__, asyncio.base_events.__file__)
+        or filename.startswith("<frozen importlib")
+        or os.path.dirname(filename) == os.path.dirname(__file__)
+    )
 
 
 def manifest_message(app: LoadableApp) -> Message:
@@ -79,7 +85,7 @@ def manifest_message(app: LoadableApp) -> Message:
     try:
         return ("manifest", app.manifest())
     except BaseException as error:
-        return ("import-error", _user_traceback(error))
+        return ("import-error", user_traceback(error))
 
 
 def manifest_by_child(path: str) -> Message:

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 from rmqwork.worker.executors.control import ControlThread
 from rmqwork.worker.executors.inbox import Inbox
-from rmqwork.worker.executors.loading import AppNotLoaded, load_app
+from rmqwork.worker.executors.loading import AppNotLoaded, load_app, user_traceback
 from rmqwork.worker.executors.loop import TaskLoop
 from rmqwork.worker.executors.marks import Marks
 from rmqwork.worker.executors.outlet import Outlet
@@ -140,14 +140,15 @@ class ExecutorProcess:
         lifespan = Lifespan(app.open_lifespan(), self._loop)
         try:
             state = lifespan.enter()
-        except BaseException:
-            self._outlet.send((("lifespan-error", traceback.format_exc()),))
+        except BaseException as error:
+            self._outlet.send((("lifespan-error", user_traceback(error)),))
             return EXIT_LIFESPAN_ERROR
         self._loop.run_until_complete(self._serve(app, state))
         try:
             lifespan.leave()
-        except BaseException:
-            self._outlet.send((("warning", f"the end of the lifespan:\n{traceback.format_exc()}"),))
+        except BaseException as error:
+            text = f"the end of the lifespan failed:\n{user_traceback(error)}"
+            self._outlet.send((("warning", text),))
         self._wind_up()
         return 0
 
@@ -248,20 +249,28 @@ class Lifespan:
         match self._manager:
             case None:
                 return None
-            case AbstractAsyncContextManager() as manager:
-                return self._loop.run_until_complete(manager.__aenter__())
-            case manager:
+            case AbstractContextManager() as manager:
                 return manager.__enter__()
+            case manager:
+                return self._loop.run_until_complete(_enter(manager))
 
     def leave(self) -> None:
         """End."""
         match self._manager:
             case None:
                 return
-            case AbstractAsyncContextManager() as manager:
-                self._loop.run_until_complete(manager.__aexit__(None, None, None))
-            case manager:
+            case AbstractContextManager() as manager:
                 manager.__exit__(None, None, None)
+            case manager:
+                self._loop.run_until_complete(_leave(manager))
+
+
+async def _enter(manager: AbstractAsyncContextManager[object]) -> object:
+    return await manager.__aenter__()
+
+
+async def _leave(manager: AbstractAsyncContextManager[object]) -> None:
+    await manager.__aexit__(None, None, None)
 
 
 def _leave_the_rest() -> None:

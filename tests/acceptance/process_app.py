@@ -1,0 +1,245 @@
+"""The app that `test_processes.py` runs in real executors."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import ctypes
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from rmqwork import App, Context
+
+app = App("p", broker="memory://")
+
+if os.environ.get("PROCESS_APP_THREAD"):
+    threading.Thread(target=time.sleep, args=(3600,), name="poller", daemon=True).start()
+if log := os.environ.get("PROCESS_APP_ATEXIT"):
+    atexit.register(lambda: Path(log).open("a").write("atexit\n"))
+
+match os.environ.get("PROCESS_APP_LIFESPAN"):
+    case "fails":
+
+        @app.lifespan
+        @contextmanager
+        def fails() -> Iterator[None]:
+            raise RuntimeError("no database here")
+            yield
+
+    case "sync":
+
+        @app.lifespan
+        @contextmanager
+        def lives() -> Iterator[str]:
+            yield "the state"
+            Path(os.environ["PROCESS_APP_ATEXIT"]).open("a").write("lifespan\n")
+
+    case "async":
+
+        @app.lifespan
+        @asynccontextmanager
+        async def alives() -> AsyncIterator[str]:
+            await asyncio.sleep(0)
+            yield "the state"
+            await asyncio.sleep(0)
+            Path(os.environ["PROCESS_APP_ATEXIT"]).open("a").write("lifespan\n")
+
+
+@app.task
+def noop() -> None: ...
+
+
+@app.task
+async def anoop() -> None: ...
+
+
+@app.task
+def fails_with(text: str) -> None:
+    raise ValueError(text)
+
+
+@app.task
+def state(ctx: Context) -> None:
+    assert ctx.state == "the state"
+
+
+meeting = threading.Barrier(4)
+
+
+@app.task
+def meet() -> None:
+    meeting.wait(20)
+
+
+arrived = 0
+everybody = asyncio.Event()
+
+
+@app.task
+async def ameet(count: int) -> None:
+    global arrived
+    arrived += 1
+    if arrived == count:
+        everybody.set()
+    await asyncio.wait_for(everybody.wait(), 20)
+
+
+@app.task
+def until_file(path: str) -> None:
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+@app.task
+async def auntil_file(path: str) -> None:
+    while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240 -- it comes from another process
+        await asyncio.sleep(0.01)
+
+
+@app.task
+def until_stopping(ctx: Context) -> None:
+    assert ctx.stopping.wait(20)
+
+
+@app.task
+def publishes() -> None:
+    noop.delay()
+
+
+@app.task
+async def apublishes() -> None:
+    await anoop.adelay()
+
+
+@app.task
+def size_is(size: int, filling: str) -> None:
+    assert len(filling) == size
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+@app.task
+def pool() -> None:
+    with multiprocessing.Pool(2) as workers:
+        assert workers.map(square, range(5)) == [0, 1, 4, 9, 16]
+
+
+@app.task
+def process_pool() -> None:
+    with ProcessPoolExecutor(2) as workers:
+        assert list(workers.map(square, range(5))) == [0, 1, 4, 9, 16]
+
+
+@app.task
+def spawned() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "print(input('') if 0 else 'hello')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "hello\n"
+    assert sys.stdin.read() == ""
+
+
+@app.task
+def leaves(code: int) -> None:
+    os._exit(code)
+
+
+@app.task
+def says_exit() -> None:
+    sys.exit(3)
+
+
+@app.task
+async def asays_exit() -> None:
+    sys.exit(3)
+
+
+@app.task
+def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+@app.task
+def segfaults() -> None:
+    ctypes.string_at(0)
+
+
+@app.task
+def closes_standard_streams() -> None:
+    for fd in range(3):
+        os.close(fd)
+
+
+@app.task
+def closes_everything() -> None:
+    os.closerange(3, 100)
+
+
+@app.task
+def forks() -> None:
+    os.fork()  # both return
+
+
+@app.task
+def forks_in_c_and_leaves(pid_file: str) -> None:
+    """Python's hooks do not see this fork; the child keeps our descriptors, in its own session."""
+    libc = ctypes.CDLL(None)
+    if libc.fork() == 0:
+        libc.setsid()
+        with open(pid_file, "w") as file:
+            file.write(str(os.getpid()))
+        libc.sleep(60)
+        os._exit(0)
+    while not os.path.exists(pid_file):
+        pass
+    os._exit(5)
+
+
+@app.task
+def pool_for_ever(pid_file: str) -> None:
+    workers = multiprocessing.Pool(1)
+    Path(pid_file).write_text(str(workers.apply(os.getpid)))
+    workers.apply(time.sleep, (600,))
+
+
+@app.task
+def holds_the_gil(pid_file: str) -> None:
+    Path(pid_file).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(600)
+
+
+@app.task
+def leaks() -> None:
+    """Threads and children that nobody joins."""
+    threading.Thread(target=time.sleep, args=(0.2,)).start()
+    ProcessPoolExecutor(1).submit(square, 2).result()
+    multiprocessing.Process(target=time.sleep, args=(600,), daemon=True).start()
+
+
+@app.task(time_limit=0.2)
+def slow() -> None:
+    while True:
+        time.sleep(0.01)
+
+
+@app.task(time_limit=0.2)
+async def aslow() -> None:
+    await asyncio.sleep(60)
+
+
+@app.task
+def prints(text: str) -> None:
+    print(text, end="")  # stays in the buffer until somebody flushes

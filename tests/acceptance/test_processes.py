@@ -1,0 +1,558 @@
+"""Template and executors as real processes, without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rmqwork.errors import ConfigurationError, Unroutable
+from rmqwork.outcome import Failure, Reason, Success
+from rmqwork.worker.executor import State
+from rmqwork.worker.wire import publication_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from process_pool import Pool, alive  # noqa: E402 -- a module beside this one
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")
+
+
+class TestOutcomes:
+    async def test_success_and_failure_of_both_kinds_of_tasks(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            fine = pool.start(executor, "noop")
+            afine = pool.astart(executor, "anoop")
+            bad = pool.start(executor, "fails_with", text="no such image")
+
+            assert isinstance(await pool.outcome(fine), Success)
+            assert isinstance(await pool.outcome(afine), Success)
+            failure = await pool.outcome(bad)
+            assert isinstance(failure, Failure)
+            assert failure.reason is Reason.FAILED
+            assert failure.evidence.type == "ValueError"
+            assert failure.evidence.message == "no such image"
+            assert "in fails_with" in failure.evidence.traceback
+            assert not executor.outstanding
+            await pool.until(lambda: not executor.started())
+
+    async def test_as_many_tasks_run_at_once_as_there_are_threads(self):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=4)
+
+            numbers = [pool.start(executor, "meet") for _ in range(4)]
+
+            for number in numbers:
+                assert isinstance(await pool.outcome(number), Success)
+
+    async def test_500_coroutine_tasks_run_at_once(self):
+        async with Pool() as pool:
+            executor = await pool.executor(async_tasks=500)
+
+            executor.send_async([pool.delivery("ameet", count=500) for _ in range(500)])
+            await pool.until(lambda: len(pool.outcomes) == 500)
+
+            assert all(isinstance(outcome, Success) for outcome in pool.outcomes.values())
+
+    @pytest.mark.parametrize("task", ["says_exit", "interrupts"])
+    async def test_exit_and_interrupt_are_failures_of_the_task_alone(self, task):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            failure = await pool.outcome(pool.start(executor, task))
+            after = await pool.outcome(pool.start(executor, "noop"))
+
+            assert isinstance(failure, Failure)
+            assert failure.evidence.type in ("SystemExit", "KeyboardInterrupt")
+            assert isinstance(after, Success)
+
+    async def test_an_exit_in_a_coroutine_task_does_not_end_the_loop(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            failure = await pool.outcome(pool.astart(executor, "asays_exit"))
+
+            assert isinstance(failure, Failure)
+            assert isinstance(await pool.outcome(pool.astart(executor, "anoop")), Success)
+
+    async def test_bodies_of_10_mb_do_not_hold_up_the_loop_or_each_other(self):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=2)
+            size, count = 10_000_000, 10
+            message = pool.delivery("size_is", size=size, filling="x" * size)
+            batch = [("d", 1000 + n, *message[2:]) for n in range(count)]
+
+            lags: list[float] = []
+            for delivery in batch:
+                executor.send_threads([delivery])
+            while len(pool.outcomes) < count:
+                begin = time.monotonic()
+                await asyncio.sleep(0)
+                lags.append(time.monotonic() - begin)
+                assert len(lags) < 10_000_000
+
+            assert all(isinstance(outcome, Success) for outcome in pool.outcomes.values())
+            assert max(lags) < 0.5
+            assert executor.backlog == 0
+
+    @pytest.mark.parametrize("kind", ["thread", "async"])
+    async def test_throughput_of_no_ops(self, kind):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=8, async_tasks=100)
+            begin, count = time.monotonic(), 10_000
+            name = "noop" if kind == "thread" else "anoop"
+            send = executor.send_threads if kind == "thread" else executor.send_async
+
+            for _ in range(count // 100):
+                send([pool.delivery(name) for _ in range(100)])
+                await pool.until(lambda: len(executor.outstanding) < 200)
+            await pool.until(lambda: len(pool.outcomes) == count)
+
+            print(f"\n{kind}: {count / (time.monotonic() - begin):,.0f} no-op tasks/s")
+
+
+class TestPublishing:
+    @pytest.mark.parametrize("kind", ["thread", "async"])
+    async def test_a_task_publishes_over_the_workers_connection(self, kind):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            start, name = {
+                "thread": (pool.start, "publishes"),
+                "async": (pool.astart, "apublishes"),
+            }[kind]
+
+            outcome = await pool.outcome(start(executor, name))
+
+            assert isinstance(outcome, Success)
+            (request,) = [message for message in pool.messages if message[0] == "publish"]
+            (publication,) = map(publication_of, request[2])
+            assert publication.body == b"{}"
+
+    async def test_a_publish_that_the_broker_returns_raises_in_the_task(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            pool.publish_answer = [Unroutable("no queue for 'x'")]
+
+            outcome = await pool.outcome(pool.start(executor, "publishes"))
+
+            assert isinstance(outcome, Failure)
+            assert outcome.evidence.message == "no queue for 'x'"
+            assert outcome.evidence.type.endswith("Unroutable")
+
+
+class TestWhatTasksDoToTheirProcess:
+    @pytest.mark.parametrize("task", ["pool", "process_pool", "spawned"])
+    async def test_tasks_may_have_processes_of_their_own(self, task):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            outcome = await pool.outcome(pool.start(executor, task))
+
+            assert isinstance(outcome, Success), outcome
+
+    async def test_closed_standard_streams_harm_nobody(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            closed = await pool.outcome(pool.start(executor, "closes_standard_streams"))
+
+            assert isinstance(closed, Success)
+            assert isinstance(await pool.outcome(pool.start(executor, "noop")), Success)
+            executor.exit()
+            assert (await pool.death(executor)).expected
+
+    async def test_who_closes_our_descriptors_is_a_suspect(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            number = pool.start(executor, "closes_everything")
+
+            death = await pool.death(executor)
+            assert set(death.unfinished) == {number}
+            assert not death.expected
+
+    async def test_a_fork_that_returns_from_the_task_reports_once(self):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1)
+
+            outcome = await pool.outcome(pool.start(executor, "forks"))
+            after = await pool.outcome(pool.start(executor, "noop"))
+
+            assert isinstance(outcome, Success)
+            assert isinstance(after, Success)
+            assert executor.state is State.READY
+
+    async def test_sigterm_is_the_workers_to_answer(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            os.kill(executor.pid, signal.SIGTERM)
+            os.kill(executor.pid, signal.SIGINT)
+            os.kill(pool.template.pid, signal.SIGTERM)
+            os.kill(pool.template.pid, signal.SIGINT)
+
+            assert isinstance(await pool.outcome(pool.start(executor, "pool")), Success)
+            assert (await pool.executor()).state is State.READY
+
+
+class TestDeath:
+    async def test_a_killed_executor_leaves_exactly_what_it_had_started(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=2, async_tasks=1)
+            never = str(tmp_path / "never")
+            done = pool.start(executor, "noop")
+            await pool.outcome(done)
+            running = [pool.start(executor, "until_file", path=never) for _ in range(2)]
+            running.append(pool.astart(executor, "auntil_file", path=never))
+            waiting = [pool.start(executor, "until_file", path=never) for _ in range(3)]
+            waiting += [pool.astart(executor, "auntil_file", path=never) for _ in range(2)]
+            await pool.until(lambda: set(executor.started()) == set(running))
+            assert all(start <= time.monotonic() for start in executor.started().values())
+
+            executor.kill()
+            death = await pool.death(executor)
+
+            assert death.signal == signal.SIGKILL
+            assert death.exit_code is None
+            assert death.text == "killed by SIGKILL"
+            assert death.peak_memory > 5_000_000
+            assert set(death.unfinished) == set(running)
+            assert set(death.unstarted) == set(waiting)
+            assert not death.expected
+
+    @pytest.mark.parametrize(
+        ("task", "exit_code", "number"),
+        [("leaves", 9, None), ("segfaults", None, signal.SIGSEGV)],
+    )
+    async def test_an_outcome_that_was_written_is_seen_before_the_death(
+        self, task, exit_code, number
+    ):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1)
+            arguments = {"code": 9} if task == "leaves" else {}
+            batch = [
+                pool.delivery("noop"),
+                pool.delivery(task, **arguments),
+                pool.delivery("noop"),
+            ]
+            fine, deadly, later = (message[1] for message in batch)
+
+            executor.send_threads(batch)
+            # This loop does not turn until the process is dead and reaped.
+            deadline = time.monotonic() + 20
+            while alive(executor.pid):
+                assert time.monotonic() < deadline
+            death = await pool.death(executor)
+
+            assert pool.order == [("outcome", fine), ("death", executor.id)]
+            assert set(death.unfinished) == {deadly}
+            assert death.unstarted == (later,)
+            assert (death.exit_code, death.signal) == (exit_code, number)
+
+    async def test_a_grandchild_that_survives_does_not_hide_the_death(self, tmp_path):
+        pid_file = tmp_path / "pid"
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1)
+
+            number = pool.start(executor, "forks_in_c_and_leaves", pid_file=str(pid_file))
+            death = await pool.death(executor)
+
+            grandchild = int(pid_file.read_text())
+            assert alive(grandchild)
+            os.kill(grandchild, signal.SIGKILL)
+            assert death.exit_code == 5
+            assert set(death.unfinished) == {number}
+
+    async def test_a_killed_executor_takes_the_pool_of_its_task_along(self, tmp_path):
+        pid_file = tmp_path / "pid"
+        async with Pool() as pool:
+            executor = await pool.executor()
+            pool.start(executor, "pool_for_ever", pid_file=str(pid_file))
+            await pool.until(lambda: pid_file.exists() and pid_file.read_text())
+
+            executor.kill()
+            await pool.death(executor)
+
+            await pool.until(lambda: not alive(int(pid_file.read_text())))
+
+    async def test_a_task_that_holds_the_gil_can_be_killed_and_costs_the_worker_nothing(
+        self, tmp_path
+    ):
+        pid_file = tmp_path / "pid"
+        async with Pool() as pool:
+            executor = await pool.executor()
+            number = pool.start(executor, "holds_the_gil", pid_file=str(pid_file))
+            await pool.until(lambda: number in executor.started() and pid_file.exists())
+
+            executor.ping(1)
+            executor.kill()
+            death = await pool.death(executor)
+
+            assert ("pong", 1) not in pool.messages
+            assert set(death.unfinished) == {number}
+
+    async def test_a_dead_template_is_noticed_and_its_executors_die_with_it(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            number = pool.start(executor, "until_file", path=str(tmp_path / "never"))
+            await pool.until(lambda: number in executor.started())
+
+            os.kill(pool.template.pid, signal.SIGKILL)
+            death = await pool.death(executor)
+
+            assert pool.template_death == "the template process ended by signal 9"
+            assert set(death.unfinished) == {number}
+            await pool.until(lambda: not alive(executor.pid))
+            assert not pool.template.alive
+
+    async def test_a_killed_worker_leaves_nobody_behind(self, tmp_path):
+        """Also not a task in C code that holds the GIL, nor the pool of a task."""
+        script = str(Path(__file__).with_name("process_pool.py"))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        worker = subprocess.Popen([sys.executable, script, str(tmp_path)], env=environment)
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "ready").exists():
+            assert worker.poll() is None
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        pids.append(int((tmp_path / "child").read_text()))
+        assert all(map(alive, pids))
+
+        worker.kill()
+        worker.wait()
+
+        deadline = time.monotonic() + 5
+        while left := [pid for pid in pids if alive(pid)]:
+            assert time.monotonic() < deadline, left
+            await asyncio.sleep(0.01)
+
+
+class TestStart:
+    async def test_an_app_that_cannot_be_imported_says_why(self, tmp_path):
+        (tmp_path / "broken_app.py").write_text("def f():\n    return 1 / 0\n\nf()\n")
+        pool = Pool("broken_app:app", PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+        async with pool:
+            with pytest.raises(ConfigurationError) as caught:
+                await pool.template.manifest()
+
+        text = str(caught.value)
+        assert text.startswith("cannot import 'broken_app:app':\nTraceback")
+        assert "broken_app.py" in text
+        assert "in f\n" in text
+        assert text.endswith("ZeroDivisionError: division by zero")
+        assert "importlib" not in text
+        assert "loading.py" not in text
+        assert pool.template_death is None
+
+    @pytest.mark.parametrize("preload", [True, False])
+    @pytest.mark.parametrize(
+        ("app", "says"),
+        [
+            ("no_such_module:app", "there is no module 'no_such_module'"),
+            ("process_app:nothing", "module 'process_app' has no 'nothing'"),
+            ("process_app:square", "is a function, not a rmqwork.App"),
+        ],
+    )
+    async def test_a_wrong_name_says_which(self, app, says, preload):
+        async with Pool(app, preload=preload) as pool:
+            with pytest.raises(ConfigurationError, match=says):
+                await pool.template.manifest()
+
+    @pytest.mark.parametrize("preload", [True, False])
+    async def test_a_process_that_dies_while_importing_is_noticed(self, tmp_path, preload):
+        (tmp_path / "deadly_app.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
+        path = os.pathsep.join([str(tmp_path), *sys.path])
+        async with Pool("deadly_app:app", preload=preload, PYTHONPATH=path) as pool:
+            with pytest.raises(ConfigurationError, match="ended by signal 11"):
+                await pool.template.manifest()
+
+    async def test_threads_at_import_forbid_forks_and_are_named(self):
+        async with Pool(PROCESS_APP_THREAD="1") as pool:
+            await pool.template.manifest()
+
+            executor = pool.template.fork(1, 1)
+            death = await pool.death(executor)
+
+            assert death.pid is None
+            assert "threads (poller)" in death.text
+            assert "--no-preload" in death.text
+
+    async def test_without_preload_each_executor_imports_the_app(self):
+        async with Pool(preload=False, PROCESS_APP_THREAD="1") as pool:
+            manifest = await pool.template.manifest()
+            executor = await pool.executor()
+
+            assert manifest["tasks"]
+            assert isinstance(await pool.outcome(pool.start(executor, "noop")), Success)
+
+    async def test_a_lifespan_that_fails_is_told_and_nothing_runs(self):
+        async with Pool(PROCESS_APP_LIFESPAN="fails") as pool:
+            await pool.template.manifest()
+
+            executor = pool.template.fork(1, 1)
+            death = await pool.death(executor)
+
+            assert death.text.startswith("the lifespan failed:\nTraceback")
+            assert "process.py" not in death.text
+            assert death.text.endswith("RuntimeError: no database here")
+            assert "in fails" in death.text
+
+    @pytest.mark.parametrize("kind", ["sync", "async"])
+    async def test_the_lifespan_gives_the_state_and_ends_in_an_orderly_exit(self, tmp_path, kind):
+        log = tmp_path / "log"
+        async with Pool(PROCESS_APP_LIFESPAN=kind, PROCESS_APP_ATEXIT=str(log)) as pool:
+            executor = await pool.executor()
+            assert isinstance(await pool.outcome(pool.start(executor, "state")), Success)
+
+            executor.exit()
+            death = await pool.death(executor)
+
+        assert death.expected
+        assert log.read_text() == "lifespan\natexit\n"
+
+
+class TestLeaving:
+    async def test_give_back_returns_exactly_what_was_not_started(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=2, async_tasks=1)
+            go = str(tmp_path / "go")
+            running = [pool.start(executor, "until_file", path=go) for _ in range(2)]
+            running.append(pool.astart(executor, "auntil_file", path=go))
+            waiting = [pool.start(executor, "noop") for _ in range(50)]
+            waiting += [pool.astart(executor, "anoop") for _ in range(50)]
+            await pool.until(lambda: set(executor.started()) == set(running))
+
+            executor.give_back()
+            waiting += [pool.start(executor, "noop"), pool.astart(executor, "anoop")]
+            await pool.until(lambda: len(pool.back) == len(waiting))
+
+            assert sorted(pool.back) == sorted(waiting)
+            assert pool.outcomes == {}
+            assert set(executor.outstanding) == set(running)
+            Path(go).touch()
+            for number in running:
+                assert isinstance(await pool.outcome(number), Success)
+
+    async def test_chosen_deliveries_come_back_and_the_others_run(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1)
+            go = str(tmp_path / "go")
+            running = pool.start(executor, "until_file", path=go)
+            batch = [pool.delivery("noop") for _ in range(4)]
+            executor.send_threads(batch)
+            first, second, third, fourth = (message[1] for message in batch)
+            await pool.until(lambda: running in executor.started())
+
+            executor.give_back([second, fourth, running])
+            executor.ping(1)
+            await pool.until(lambda: ("pong", 1) in pool.messages)
+            Path(go).touch()
+            for number in (running, first, third):
+                assert isinstance(await pool.outcome(number), Success)
+            await pool.until(lambda: not executor.outstanding)
+
+            assert sorted(pool.back) == [second, fourth]
+
+    async def test_exit_finishes_what_runs_and_gives_back_the_rest(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1, async_tasks=1)
+            go = str(tmp_path / "go")
+            running = [
+                pool.start(executor, "until_file", path=go),
+                pool.astart(executor, "auntil_file", path=go),
+            ]
+            await pool.until(lambda: set(executor.started()) == set(running))
+            waiting = [pool.start(executor, "noop"), pool.astart(executor, "anoop")]
+
+            executor.exit()
+            await pool.until(lambda: sorted(pool.back) == waiting)
+            Path(go).touch()
+            death = await pool.death(executor)
+
+            assert death.expected
+            assert not death.unfinished
+            assert not death.unstarted
+            assert all(isinstance(pool.outcomes[number], Success) for number in running)
+
+    async def test_control_is_answered_while_all_threads_are_busy(self):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=2)
+            numbers = [pool.start(executor, "until_stopping") for _ in range(2)]
+            await pool.until(lambda: len(executor.started()) == 2)
+
+            executor.ping(7)
+            await pool.until(lambda: ("pong", 7) in pool.messages)
+            executor.stopping()
+
+            for number in numbers:
+                assert isinstance(await pool.outcome(number), Success)
+
+    async def test_coroutine_tasks_are_cancelled_one_or_all(self, tmp_path):
+        async with Pool() as pool:
+            executor = await pool.executor(async_tasks=3)
+            never = str(tmp_path / "never")
+            one, *rest = [pool.astart(executor, "auntil_file", path=never) for _ in range(3)]
+            await pool.until(lambda: len(executor.started()) == 3)
+
+            executor.cancel(one, "revoked")
+            await pool.until(lambda: pool.cancelled == [one])
+            executor.cancel_async()
+            await pool.until(lambda: sorted(pool.cancelled) == [one, *rest])
+
+            assert isinstance(await pool.outcome(pool.astart(executor, "anoop")), Success)
+
+    async def test_an_orderly_exit_waits_for_leaks_but_not_for_ever(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            assert isinstance(await pool.outcome(pool.start(executor, "leaks")), Success)
+
+            executor.exit()
+            death = await pool.death(executor)
+
+            assert death.expected
+
+    async def test_what_a_task_printed_is_flushed(self, capfd):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            await pool.outcome(pool.start(executor, "prints", text="all of it"))
+
+            executor.exit()
+            await pool.death(executor)
+
+        assert "all of it" in capfd.readouterr().out
+
+    async def test_closing_kills_what_is_left_and_tells(self, tmp_path):
+        pool = Pool()
+        executor = await pool.executor()
+        number = pool.start(executor, "until_file", path=str(tmp_path / "never"))
+        await pool.until(lambda: number in executor.started())
+
+        await pool.template.close()
+
+        assert set(pool.deaths[executor.id].unfinished) == {number}
+        assert pool.template_death is None
+        assert not alive(pool.template.pid)
+
+
+class TestTimeLimits:
+    @pytest.mark.parametrize("kind", ["thread", "async"])
+    async def test_a_task_is_stopped_at_its_time_limit(self, kind):
+        async with Pool() as pool:
+            executor = await pool.executor(threads=1)
+            start, name = {"thread": (pool.start, "slow"), "async": (pool.astart, "aslow")}[kind]
+            begin = time.monotonic()
+
+            outcome = await pool.outcome(start(executor, name))
+
+            assert isinstance(outcome, Failure)
+            assert outcome.reason is Reason.TIME_LIMIT
+            assert 0.2 <= time.monotonic() - begin < 2
+            assert isinstance(await pool.outcome(pool.start(executor, "noop")), Success)
