@@ -22,8 +22,16 @@ app = App("p", broker="memory://")
 
 if os.environ.get("PROCESS_APP_THREAD"):
     threading.Thread(target=time.sleep, args=(3600,), name="poller", daemon=True).start()
-if log := os.environ.get("PROCESS_APP_ATEXIT"):
-    atexit.register(lambda: Path(log).open("a").write("atexit\n"))
+
+
+def note(what: str) -> None:
+    """Leave a line in the log of ends, if the test wants one."""
+    if log := os.environ.get("PROCESS_APP_LOG"):
+        with open(log, "a") as file:
+            file.write(f"{what}\n")
+
+
+atexit.register(note, "atexit")
 
 match os.environ.get("PROCESS_APP_LIFESPAN"):
     case "fails":
@@ -40,7 +48,7 @@ match os.environ.get("PROCESS_APP_LIFESPAN"):
         @contextmanager
         def lives() -> Iterator[str]:
             yield "the state"
-            Path(os.environ["PROCESS_APP_ATEXIT"]).open("a").write("lifespan\n")
+            note("lifespan")
 
     case "async":
 
@@ -50,7 +58,7 @@ match os.environ.get("PROCESS_APP_LIFESPAN"):
             await asyncio.sleep(0)
             yield "the state"
             await asyncio.sleep(0)
-            Path(os.environ["PROCESS_APP_ATEXIT"]).open("a").write("lifespan\n")
+            note("lifespan")
 
 
 @app.task
@@ -100,7 +108,7 @@ def until_file(path: str) -> None:
 
 @app.task
 async def auntil_file(path: str) -> None:
-    while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240 -- it comes from another process
+    while not os.path.exists(path):  # noqa: ASYNC240 -- it comes from another process
         await asyncio.sleep(0.01)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,9 +15,7 @@ from rmqwork.errors import ConfigurationError, Unroutable
 from rmqwork.outcome import Failure, Reason, Success
 from rmqwork.worker.executor import State
 from rmqwork.worker.wire import publication_of
-
-sys.path.insert(0, str(Path(__file__).parent))
-from process_pool import Pool, alive  # noqa: E402 -- a module beside this one
+from tests.acceptance.process_pool import Pool, alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")
 
@@ -316,10 +313,12 @@ class TestDeath:
         """Also not a task in C code that holds the GIL, nor the pool of a task."""
         script = str(Path(__file__).with_name("process_pool.py"))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        worker = subprocess.Popen([sys.executable, script, str(tmp_path)], env=environment)
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, script, str(tmp_path), env=environment
+        )
         deadline = time.monotonic() + 30
         while not (tmp_path / "ready").exists():
-            assert worker.poll() is None
+            assert worker.returncode is None
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
@@ -327,7 +326,7 @@ class TestDeath:
         assert all(map(alive, pids))
 
         worker.kill()
-        worker.wait()
+        await worker.wait()
 
         deadline = time.monotonic() + 5
         while left := [pid for pid in pids if alive(pid)]:
@@ -408,7 +407,7 @@ class TestStart:
     @pytest.mark.parametrize("kind", ["sync", "async"])
     async def test_the_lifespan_gives_the_state_and_ends_in_an_orderly_exit(self, tmp_path, kind):
         log = tmp_path / "log"
-        async with Pool(PROCESS_APP_LIFESPAN=kind, PROCESS_APP_ATEXIT=str(log)) as pool:
+        async with Pool(PROCESS_APP_LIFESPAN=kind, PROCESS_APP_LOG=str(log)) as pool:
             executor = await pool.executor()
             assert isinstance(await pool.outcome(pool.start(executor, "state")), Success)
 
@@ -423,9 +422,9 @@ class TestLeaving:
     async def test_give_back_returns_exactly_what_was_not_started(self, tmp_path):
         async with Pool() as pool:
             executor = await pool.executor(threads=2, async_tasks=1)
-            go = str(tmp_path / "go")
-            running = [pool.start(executor, "until_file", path=go) for _ in range(2)]
-            running.append(pool.astart(executor, "auntil_file", path=go))
+            go = tmp_path / "go"
+            running = [pool.start(executor, "until_file", path=str(go)) for _ in range(2)]
+            running.append(pool.astart(executor, "auntil_file", path=str(go)))
             waiting = [pool.start(executor, "noop") for _ in range(50)]
             waiting += [pool.astart(executor, "anoop") for _ in range(50)]
             await pool.until(lambda: set(executor.started()) == set(running))
@@ -437,15 +436,15 @@ class TestLeaving:
             assert sorted(pool.back) == sorted(waiting)
             assert pool.outcomes == {}
             assert set(executor.outstanding) == set(running)
-            Path(go).touch()
+            go.touch()
             for number in running:
                 assert isinstance(await pool.outcome(number), Success)
 
     async def test_chosen_deliveries_come_back_and_the_others_run(self, tmp_path):
         async with Pool() as pool:
             executor = await pool.executor(threads=1)
-            go = str(tmp_path / "go")
-            running = pool.start(executor, "until_file", path=go)
+            go = tmp_path / "go"
+            running = pool.start(executor, "until_file", path=str(go))
             batch = [pool.delivery("noop") for _ in range(4)]
             executor.send_threads(batch)
             first, second, third, fourth = (message[1] for message in batch)
@@ -454,7 +453,7 @@ class TestLeaving:
             executor.give_back([second, fourth, running])
             executor.ping(1)
             await pool.until(lambda: ("pong", 1) in pool.messages)
-            Path(go).touch()
+            go.touch()
             for number in (running, first, third):
                 assert isinstance(await pool.outcome(number), Success)
             await pool.until(lambda: not executor.outstanding)
@@ -464,17 +463,17 @@ class TestLeaving:
     async def test_exit_finishes_what_runs_and_gives_back_the_rest(self, tmp_path):
         async with Pool() as pool:
             executor = await pool.executor(threads=1, async_tasks=1)
-            go = str(tmp_path / "go")
+            go = tmp_path / "go"
             running = [
-                pool.start(executor, "until_file", path=go),
-                pool.astart(executor, "auntil_file", path=go),
+                pool.start(executor, "until_file", path=str(go)),
+                pool.astart(executor, "auntil_file", path=str(go)),
             ]
             await pool.until(lambda: set(executor.started()) == set(running))
             waiting = [pool.start(executor, "noop"), pool.astart(executor, "anoop")]
 
             executor.exit()
             await pool.until(lambda: sorted(pool.back) == waiting)
-            Path(go).touch()
+            go.touch()
             death = await pool.death(executor)
 
             assert death.expected

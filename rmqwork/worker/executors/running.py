@@ -28,7 +28,14 @@ class Runner(Protocol):
         """Decode and validate a delivery message."""
 
     def run(self, prepared: Any) -> Outcome:
-        """Run a task in this thread."""
+        """Run a task in this thread.
+
+        Raises:
+            TimeLimitReached: it was raised in this thread.
+        """
+
+    def timed_out(self, prepared: Any, seconds: float) -> Outcome:
+        """The outcome of a run that was stopped at its time limit."""
 
     async def arun(self, prepared: Any) -> Outcome | None:
         """Run a coroutine task; None when it was cancelled from outside."""
