@@ -152,10 +152,9 @@ def shrink(data: bytes, most: tuple[int, int]) -> Image.Image:
     """The image in these bytes, no larger than ``most`` pixels; what is no image is rejected."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
+        image.thumbnail(most)
     except UnidentifiedImageError:
         raise Reject(f"these {len(data)} bytes are no image") from None
-    try:
-        image.thumbnail(most)
     except (OSError, SyntaxError) as error:  # Pillow raises either for bytes that end early
         raise BrokenImage(str(error)) from error
     return image.convert("RGB")

@@ -7,8 +7,7 @@ acked. So a message that got lost on its way has no line, and one that ran twice
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -47,12 +46,12 @@ class LedgerWriter:
 
 
 class LedgerReader:
-    """Reads what has been appended since the last time."""
+    """Reads what has been appended since the last time; first, since it was made."""
 
     def __init__(self, path: Path) -> None:
         path.touch()
         self._path = path
-        self._offset = 0
+        self._offset = path.stat().st_size
 
     def read(self) -> list[Line]:
         """The new whole lines."""
@@ -80,6 +79,7 @@ class Tally:
     def __init__(self, queues: Iterable[str]) -> None:
         self.queues = {queue: QueueTally() for queue in queues}
         self.names: set[str] = set()
+        """Of the thumbnails that were made."""
 
     def add(self, lines: Iterable[Line]) -> None:
         """Count further lines."""
@@ -91,11 +91,6 @@ class Tally:
             tally.runs += 1
             tally.done.add(line.task_id)
             self.names.add(line.name)
-
-    @property
-    def executed(self) -> Counter[str]:
-        """How many queues each executed task ended in (one, if all is well)."""
-        return Counter(task_id for tally in self.queues.values() for task_id in tally.done)
 
 
 class Ledger(NamedTuple):
@@ -118,19 +113,17 @@ class Ledger(NamedTuple):
         return not self.lost and self.published == self.executed + self.dead - self.both
 
 
-def balance(
-    published: Mapping[str, str], tally: Tally, dead: Mapping[str, Iterable[str]]
-) -> Ledger:
+def balance(published: Iterable[str], tally: Tally, dead: Iterable[str]) -> Ledger:
     """Draw up the balance.
 
     Args:
-        published: the queue of each published id.
+        published: the published ids.
         tally: what the tasks have written.
-        dead: the ids in the dead-letter queue of each queue.
+        dead: the ids in the dead-letter queues.
     """
-    ids = published.keys()
-    executed = tally.executed.keys()
-    letters = {task_id for found in dead.values() for task_id in found}
+    ids = frozenset(published)
+    executed = {task_id for one in tally.queues.values() for task_id in one.done}
+    letters = frozenset(dead)
     runs = sum(one.runs for one in tally.queues.values())
     return Ledger(
         published=len(ids),

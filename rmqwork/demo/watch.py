@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rmqwork.demo.ledger import LedgerReader, Tally
@@ -36,24 +35,29 @@ class View:
 
 
 class Watcher:
-    """What is known of the published messages.
+    """What is known of the messages since it was made.
 
     Args:
         link: to ask the broker.
         reader: of the ledger.
-        published: the queue of each published id.
+        queues: the ones to watch.
     """
 
-    def __init__(self, link: Link, reader: LedgerReader, published: Mapping[str, str]) -> None:
+    def __init__(self, link: Link, reader: LedgerReader, queues: Sequence[str]) -> None:
         self._link = link
         self._reader = reader
-        self._published = Counter(published.values())
-        self.tally = Tally(self._published)
+        self._dead_before = dict.fromkeys(queues, 0)
+        self.tally = Tally(queues)
 
-    async def look(self) -> list[View]:
-        """All queues, now."""
+    async def begin(self) -> None:
+        """Note what lies in the dead-letter queues before anything is published."""
+        for queue in self._dead_before:
+            self._dead_before[queue] = await self._depth(dead_letter_queue(queue))
+
+    async def look(self, published: Mapping[str, int]) -> list[View]:
+        """All queues, now; ``published`` is how many messages went to each."""
         self.tally.add(self._reader.read())
-        return [await self._view(queue, count) for queue, count in self._published.items()]
+        return [await self._view(queue, count) for queue, count in published.items()]
 
     async def _view(self, queue: str, published: int) -> View:
         tally = self.tally.queues[queue]
@@ -61,7 +65,7 @@ class Watcher:
             queue=queue,
             published=published,
             done=len(tally.done),
-            dead=await self._depth(dead_letter_queue(queue)),
+            dead=await self._depth(dead_letter_queue(queue)) - self._dead_before[queue],
             retries=tally.retries,
             waiting=await self._depth(queue),
         )

@@ -1,0 +1,38 @@
+"""Publish images to be thumbnailed, and wait for the ledger: ``python -m thumbnails.publish 200``.
+
+Workers are yours to start (see `thumbnails.app`); they must see the same files, so give them the
+same THUMBNAILS_FOLDER (default: ``.rmqwork/thumbnails`` in the working directory).
+SOURCE_HOST is the name by which they reach this process, which serves the flaky images.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from rmqwork.demo.acts import play_with_others
+from rmqwork.demo.app import FOLDER_VARIABLE
+from rmqwork.demo.report import report
+from rmqwork.demo.screen import screen
+from rmqwork.demo.source import FlakySource
+from rmqwork.demo.stage import Stage
+
+
+def main() -> int:
+    """Publish, watch, and print the ledger; 1 if it does not balance."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    thumbnails = Path(os.environ.get(FOLDER_VARIABLE, ".rmqwork/thumbnails")).resolve()
+    images = thumbnails / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    host = os.environ.get("SOURCE_HOST", "localhost")
+    with FlakySource(images, host) as source:
+        url = os.environ.get("RMQWORK_BROKER", "amqp://guest:guest@localhost:5672/")
+        stage = Stage(url, images, thumbnails, thumbnails, source.url, screen())
+        load, played = asyncio.run(play_with_others(stage, count))
+    return 0 if report(stage.screen, load, played) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
