@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rmqwork import codec
-from rmqwork.canvas.signature import Signature
-from rmqwork.config import Settings, SettingsArguments, check_arguments, load_settings
+from rmqwork.config import SettingsArguments, check_arguments
 from rmqwork.errors import ConfigurationError, RmqworkError
 from rmqwork.lifespan import Lifespan, LifespanFunction, Opened
 from rmqwork.manifest import Manifest, QueueEntry, TaskEntry
-from rmqwork.message import TaskMessage
 from rmqwork.middleware import Hooks, Middleware
-from rmqwork.options import CallOptions, PublishOptions, parse
-from rmqwork.registry import TaskRegistry, TaskSet
-from rmqwork.results import AsyncResult
+from rmqwork.publishing import Publishing
+from rmqwork.registry import TaskSet
 from rmqwork.retry import Retry
 from rmqwork.routing import Router, Routes
-from rmqwork.sending import Sender, warn_on_loop
-from rmqwork.task import Encoded, Task, encode_message
+from rmqwork.sending import Sender
+from rmqwork.task import Task
 from rmqwork.topology import Declaration, Exchange, Queue, app_plan
 from rmqwork.transport.port import PublishPort
-from rmqwork.types import Publication
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -35,10 +29,9 @@ if TYPE_CHECKING:
     from rmqwork.execution import TaskRunner
 
 F = TypeVar("F", bound=LifespanFunction)
-_CLOSE_TIMEOUT = 30.0
 
 
-class App(TaskRegistry):
+class App(Publishing):
     """An application's tasks, queues, routes and settings.
 
     Args:
@@ -105,15 +98,6 @@ class App(TaskRegistry):
     def state(self) -> Any:
         """What the lifespan has yielded in this process; None outside of executors."""
         return self._state
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        """From arguments, ``RMQWORK_…`` variables and a file; read on first use.
-
-        Raises:
-            ConfigurationError: one is unknown or wrong.
-        """
-        return load_settings(self._arguments)
 
     # ── declaring ─────────────────────────────────────────────────────────────────────────────
 
@@ -227,168 +211,6 @@ class App(TaskRegistry):
 
         self._state = state
         return TaskRunner(self, state, stopping or NEVER)
-
-    # ── publishing ────────────────────────────────────────────────────────────────────────────
-
-    def publish(
-        self, message: TaskMessage, **options: Unpack[PublishOptions]
-    ) -> AsyncResult[object]:
-        """Publish a message, routed by its class; the handler need not be known here.
-
-        Returns when the broker has confirmed it.
-
-        Raises:
-            ConfigurationError: an option is wrong, or a route leads to a queue that is not there.
-            InvalidMessage: it cannot be written or carried.
-            PublishError: the broker did not take it, or nobody knows.
-        """
-        return self.publish_encoded(
-            encode_message(message), self._options(options, "publish"), ("publish", "apublish")
-        )
-
-    async def apublish(
-        self, message: TaskMessage, **options: Unpack[PublishOptions]
-    ) -> AsyncResult[object]:
-        """`publish` for asyncio."""
-        return await self.apublish_encoded(
-            encode_message(message), self._options(options, "apublish")
-        )
-
-    def publish_many(
-        self,
-        messages: Iterable[TaskMessage | Signature[Any]],
-        **options: Unpack[PublishOptions],
-    ) -> list[AsyncResult[object]]:
-        """Publish many messages or signatures, pipelined; returns when all are confirmed.
-
-        All are checked and encoded before the first is sent.
-
-        Raises:
-            PublishError: its ``failures`` has the error of each id that was not confirmed.
-        """
-        publications, timeout = self._compose_many(messages, options, "publish_many")
-        warn_on_loop("publish_many", "apublish_many", 3)
-        self._sender.send_many(publications, timeout)
-        return [AsyncResult(one.message_id, one.type or "") for one in publications]
-
-    async def apublish_many(
-        self,
-        messages: Iterable[TaskMessage | Signature[Any]],
-        **options: Unpack[PublishOptions],
-    ) -> list[AsyncResult[object]]:
-        """`publish_many` for asyncio."""
-        publications, timeout = self._compose_many(messages, options, "apublish_many")
-        await self._sender.asend_many(publications, timeout)
-        return [AsyncResult(one.message_id, one.type or "") for one in publications]
-
-    def send_task(
-        self,
-        name: str,
-        fields: Mapping[str, Any] | None = None,
-        *,
-        version: int = 1,
-        **options: Unpack[PublishOptions],
-    ) -> AsyncResult[object]:
-        """Publish by name; validated if the task is known here.
-
-        Args:
-            name: the task's.
-            fields: of its message, or its arguments by name.
-            version: of the fields, if the task is not known here.
-            **options: see `PublishOptions`.
-
-        Raises:
-            InvalidMessage, ConfigurationError, PublishError: see `publish`.
-        """
-        encoded = self._by_name(name, fields, version)
-        return self.publish_encoded(
-            encoded, self._options(options, "send_task"), ("send_task", "asend_task")
-        )
-
-    async def asend_task(
-        self,
-        name: str,
-        fields: Mapping[str, Any] | None = None,
-        *,
-        version: int = 1,
-        **options: Unpack[PublishOptions],
-    ) -> AsyncResult[object]:
-        """`send_task` for asyncio."""
-        encoded = self._by_name(name, fields, version)
-        return await self.apublish_encoded(encoded, self._options(options, "asend_task"))
-
-    def publish_encoded(
-        self, encoded: Encoded, options: CallOptions, verbs: tuple[str, str]
-    ) -> AsyncResult[Any]:
-        """Publish what a task or a message has encoded; the one way for all blocking verbs.
-
-        Args:
-            encoded: the message.
-            options: of the call.
-            verbs: what was called, and its twin for asyncio.
-        """
-        publication = self.compose(encoded, options)
-        warn_on_loop(*verbs)
-        timeout = options.timeout or self.settings.publish_timeout
-        return AsyncResult(self._sender.send(publication, timeout), encoded.name)
-
-    async def apublish_encoded(self, encoded: Encoded, options: CallOptions) -> AsyncResult[Any]:
-        """`publish_encoded` for the async verbs."""
-        publication = self.compose(encoded, options)
-        timeout = options.timeout or self.settings.publish_timeout
-        return AsyncResult(await self._sender.asend(publication, timeout), encoded.name)
-
-    def compose(self, encoded: Encoded, options: CallOptions) -> Publication:
-        """The publication of a message: its route and its properties."""
-        route = self._router.resolve(encoded.name, encoded.queue, encoded.value, options)
-        return codec.compose(
-            encoded.name,
-            encoded.body,
-            route,
-            options,
-            now=time.time(),
-            app_id=self.name,
-            version=encoded.version,
-            max_size=self.settings.max_message_size,
-        )
-
-    def use_publisher(self, port: PublishPort | None) -> None:
-        """Publish by this port in this process: in executors the pipe to the worker, in tests a
-        fake. None = by a connection of the app's own."""
-        self._sender.use(port)
-
-    def close(self, timeout: float = _CLOSE_TIMEOUT) -> int:
-        """Flush what was published and disconnect; returns how many were not confirmed.
-
-        Args:
-            timeout: seconds to wait for confirms.
-        """
-        return self._sender.close(timeout)
-
-    def _options(self, given: Mapping[str, Any], verb: str) -> CallOptions:
-        return parse(given, f"App {self.name!r}, {verb}", time.time())
-
-    def _by_name(self, name: str, fields: Mapping[str, Any] | None, version: int) -> Encoded:
-        task = self.tasks.get(name)
-        if task is not None:
-            return task.encode_fields(fields or {})
-        return Encoded(name, codec.dump_fields(name, fields or {}), version, None, fields or {})
-
-    def _compose_many(
-        self, messages: Iterable[TaskMessage | Signature[Any]], given: Mapping[str, Any], verb: str
-    ) -> tuple[list[Publication], float]:
-        if given.get("task_id") is not None:
-            raise ConfigurationError(f"App {self.name!r}, {verb}: many messages take no task_id")
-        options = self._options(given, verb)
-        publications = []
-        for message in messages:
-            if isinstance(message, Signature):
-                encoded = message.task.encode(message.args, message.kwargs)
-                mine = message.task.signature_options(message, given)
-            else:
-                encoded, mine = encode_message(message), options
-            publications.append(self.compose(encoded, mine))
-        return publications, options.timeout or self.settings.publish_timeout
 
     def _make_publisher(self) -> PublishPort:
         from rmqwork.publisher_thread import ThreadedPublisher

@@ -11,7 +11,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from typing_extensions import TypedDict
 
 from rmqwork.errors import ConfigurationError, InvalidMessage
-from rmqwork.message import WIRE_CONFIG
+from rmqwork.message import TaskMessage
 from rmqwork.parameters import Argument
 from rmqwork.validation import explain
 
@@ -107,7 +107,7 @@ def _adapter(arguments: Sequence[Argument]) -> TypeAdapter[dict[str, Any]]:
         for argument in arguments
     }
     shape = TypedDict("shape", fields)  # type: ignore[misc]
-    shape.__pydantic_config__ = WIRE_CONFIG  # type: ignore[attr-defined]
+    shape.__pydantic_config__ = TaskMessage.model_config  # type: ignore[attr-defined]
     return TypeAdapter(shape)  # type: ignore[arg-type]
 
 

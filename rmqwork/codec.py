@@ -30,6 +30,7 @@ class Body(Protocol):
     @property
     def version(self) -> int:
         """The version of its fields."""
+        ...
 
     def load(self, body: bytes, version: int) -> Any:
         """The message (or the arguments by name) of a body.
@@ -38,6 +39,7 @@ class Body(Protocol):
             InvalidMessage: it does not fit, with a short text.
             UnknownTask: its version is newer than known here.
         """
+        ...
 
 
 class MessageBody:

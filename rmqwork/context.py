@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
 
 from rmqwork.outcome import RetryLater
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    State = TypeVar("State", default=Any)
+    State = TypeVar("State", default=object)
 else:
     from typing import TypeVar
 
@@ -26,9 +26,11 @@ class Signal(Protocol):
 
     def is_set(self) -> bool:
         """Whether the worker is shutting down."""
+        ...
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is, at most ``timeout`` seconds; returns whether it is."""
+        ...
 
 
 def _no_progress(current: float, total: float | None) -> None:
@@ -42,7 +44,7 @@ NEVER: Signal = threading.Event()
 class Context(Generic[State]):
     """What a task gets beside its message, if a parameter is annotated with it.
 
-    ``Context[State]`` says of which type ``state`` is.
+    ``Context[State]`` says of which type ``state`` is; for a bare ``Context`` it is an object.
 
     Attributes:
         task_id: the id of the message; all its attempts share it.

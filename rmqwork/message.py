@@ -20,14 +20,6 @@ Upcaster = Callable[[Fields], Fields]
 """Turns the fields of a body of version n into those of version n + 1."""
 
 _NAME_BYTES: Final = 255
-WIRE_CONFIG: Final = ConfigDict(
-    extra="forbid",
-    ser_json_bytes="base64",
-    val_json_bytes="base64",
-    ser_json_inf_nan="strings",
-)
-"""What all bodies have in common. Bytes travel as base64 (JSON has none), ``nan`` and ``inf`` as
-strings (pydantic's default would turn them into null)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +49,21 @@ class TaskMessage(BaseModel):
     Class keywords: ``name`` (required; each subclass has its own, a parametrised generic has that
     of its origin), ``queue``, ``version``, and those of pydantic's ``ConfigDict``. Messages are
     frozen. A body with a field that the class does not have is invalid, unless the class sets
-    ``extra``. Bytes travel as base64. Fields may be called ``name``, ``queue`` or ``version``.
+    ``extra``. Bytes travel as base64 (JSON has none), ``nan`` and ``inf`` as strings (pydantic
+    would make null of them). Fields may be called ``name``, ``queue`` or ``version``.
 
     Raises:
         ConfigurationError: when the class is made, if a keyword is missing, wrong or unknown, or
             if a field could not be read back from the body that it is written to.
     """
 
-    model_config = ConfigDict(frozen=True, **WIRE_CONFIG)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+    )
     __rmqwork__: ClassVar[MessageInfo]
 
     if TYPE_CHECKING:

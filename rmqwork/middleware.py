@@ -31,11 +31,11 @@ class Middleware:
     def after_publish(self, publication: Publication) -> None:
         """The broker has confirmed a message. Runs in the publisher."""
 
-    def before_execute(self, ctx: Context, message: object) -> None:
+    def before_execute(self, ctx: Context[Any], message: object) -> None:
         """A task is about to run; ``message`` is its message, or its arguments by name. Runs in the
         executor. `Reject` and `RetryLater`, raised here, hold as if the task had raised them."""
 
-    def after_execute(self, ctx: Context, outcome: Outcome) -> None:
+    def after_execute(self, ctx: Context[Any], outcome: Outcome) -> None:
         """A task has run, and this is what its run came to. Runs in the executor."""
 
 
@@ -81,7 +81,7 @@ class Hooks:
             except Exception:
                 _broken("after_publish", hook)
 
-    def executing(self, ctx: Context, message: object) -> None:
+    def executing(self, ctx: Context[Any], message: object) -> None:
         """Tell the hooks that a task is about to run.
 
         Raises:
@@ -95,7 +95,7 @@ class Hooks:
             except BaseException:
                 _broken("before_execute", hook)
 
-    def executed(self, ctx: Context, outcome: Outcome) -> None:
+    def executed(self, ctx: Context[Any], outcome: Outcome) -> None:
         """Tell the hooks what a run came to."""
         for hook in self.after_execute:
             try:

@@ -85,6 +85,7 @@ class TaskRegistry:
     @overload
     def task(
         self,
+        /,
         *,
         name: str | None = None,
         queue: str | None = None,

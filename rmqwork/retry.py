@@ -162,10 +162,12 @@ def _tuple(errors: Errors) -> tuple[type[BaseException], ...]:
 
 def _errors(name: str, errors: object) -> tuple[type[BaseException], ...]:
     found = tuple(errors) if isinstance(errors, (tuple, list, set, frozenset)) else (errors,)
+    classes: list[type[BaseException]] = []
     for error in found:
         if not (isinstance(error, type) and issubclass(error, BaseException)):
             raise ConfigurationError(f"Retry({name}=…): {error!r} is no exception class")
-    return found
+        classes.append(error)
+    return tuple(classes)
 
 
 DEFAULT: Final = Retry()
