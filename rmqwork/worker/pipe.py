@@ -132,7 +132,13 @@ class Pipe:
             return False
         messages = self._unpacker.feed(data)
         if messages and self._receive is not None:
-            self._receive(messages)
+            try:
+                self._receive(messages)
+            except Exception as error:
+                # A fault of the receiver must not keep it from the rest, nor from a death.
+                self._loop.call_exception_handler(
+                    {"message": "the receiver of a pipe failed", "exception": error}
+                )
         return True
 
     def _shut(self) -> None:

@@ -28,13 +28,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from rmqwork import logs
 from rmqwork.worker.executors.loading import (
     AppNotLoaded,
     load_app,
     manifest_by_child,
     manifest_message,
 )
-from rmqwork.worker.executors.parent import die_with_parent, native_threads, other_python_threads
+from rmqwork.worker.executors.parent import (
+    adopt_orphans,
+    die_with_parent,
+    native_threads,
+    other_python_threads,
+)
 from rmqwork.worker.executors.process import Assignment, run_executor
 from rmqwork.worker.wire import READ_SIZE, Message, Unpacker, pack
 
@@ -80,6 +86,7 @@ class TemplateProcess:
         signal.set_wakeup_fd(self._wakeup_end, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _noted)
+        adopt_orphans()
         # From here on its death is an event of this loop, which takes the executors along.
         die_with_parent(signal.SIGTERM, self._parent)
         poller = select.poll()
@@ -150,6 +157,7 @@ class TemplateProcess:
             self._tell(
                 ("warning", f"the app's import has started native threads ({', '.join(names)})")
             )
+        _flush()  # or each executor would write again what the import has printed
         gc.freeze()
         parent = os.getpid()
         with warnings.catch_warnings():
@@ -227,6 +235,12 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # None, closed, or nobody reads it
+            stream.flush()
+
+
 def main() -> int:
     """Import the app, say so, and serve."""
     parser = argparse.ArgumentParser(prog="rmqwork.worker.template")
@@ -239,6 +253,8 @@ def main() -> int:
     sock = socket.socket(fileno=arguments.fd)
     sock.set_inheritable(False)
     gc.disable()  # what is imported stays; each executor turns it on again
+    if level := os.environ.get("RMQWORK_LOG_LEVEL"):  # as the worker process logs
+        logs.configure(os.environ.get("RMQWORK_LOG_FORMAT"), level)
     app: Any = arguments.app
     try:
         if arguments.no_preload:
@@ -259,6 +275,5 @@ def main() -> int:
 if __name__ == "__main__":
     # Not sys.exit: what the app has registered to run at exit is the executors' to run.
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     os._exit(code)

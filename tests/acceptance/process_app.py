@@ -31,6 +31,7 @@ def note(what: str) -> None:
             file.write(f"{what}\n")
 
 
+print("the app is imported", end="")  # stays in the buffer
 atexit.register(note, "atexit")
 
 match os.environ.get("PROCESS_APP_LIFESPAN"):

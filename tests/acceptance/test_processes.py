@@ -264,6 +264,7 @@ class TestDeath:
             grandchild = int(pid_file.read_text())
             assert alive(grandchild)
             os.kill(grandchild, signal.SIGKILL)
+            await pool.until(lambda: not Path(f"/proc/{grandchild}").exists())  # reaped
             assert death.exit_code == 5
             assert set(death.unfinished) == {number}
 
@@ -527,6 +528,15 @@ class TestLeaving:
             await pool.death(executor)
 
         assert "all of it" in capfd.readouterr().out
+
+    async def test_what_the_import_printed_is_there_once(self, capfd):
+        async with Pool() as pool:
+            executors = [await pool.executor(), await pool.executor()]
+            for executor in executors:
+                executor.exit()
+                await pool.death(executor)
+
+        assert capfd.readouterr().out.count("the app is imported") == 1
 
     async def test_closing_kills_what_is_left_and_tells(self, tmp_path):
         pool = Pool()

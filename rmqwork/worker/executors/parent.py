@@ -12,6 +12,7 @@ from typing import Final
 EXIT_ORPHANED: Final = 72
 """The exit code of a process that found its parent dead at its start."""
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def die_with_parent(signal_number: int, parent: int) -> None:
@@ -28,6 +29,15 @@ def die_with_parent(signal_number: int, parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(EXIT_ORPHANED)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies, to reap them (Linux, prctl(2)).
+
+    Otherwise they go to process 1, which in a container is the worker process.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def other_python_threads() -> list[str]:
