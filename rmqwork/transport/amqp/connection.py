@@ -1,22 +1,29 @@
 """pika's asyncio connection, with writes that travel together and channels that never reject.
 
-Two things differ from pika's own classes:
+Three things differ from pika's own classes:
 
 * pika writes each frame by itself (three for a message). Here the frames of one loop turn are
   joined and sent at once.
 * pika answers deliveries of a consumer that is being cancelled with ``basic.reject``, which counts
   against the message on RabbitMQ 4.3. Here they are delivered, and the worker hands them back.
+* pika ends the connection over a header that it cannot represent. Here `properties` reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from struct import Struct
+from typing import Any, Final
 
-from pika import channel, spec
+from pika import channel, exceptions, frame
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
 
+from rmqwork.transport.amqp import properties
+
+_HEADER_FRAME: Final = b"\x02"
+_FRAME: Final = Struct(">BHI")
+_CONTENT: Final = Struct(">HHQ")
 OnDeliver = Callable[[Any, Any, bytes], None]
 
 
@@ -51,6 +58,22 @@ class Connection(AsyncioConnection):
 
     def _create_channel(self, channel_number: int, on_open_callback: Any) -> Channel:
         return Channel(self, channel_number, on_open_callback)
+
+    def _read_frame(self) -> tuple[int, Any]:
+        data = self._frame_buffer
+        if data[:1] != _HEADER_FRAME:
+            return super()._read_frame()
+        if len(data) < _FRAME.size:
+            return 0, None
+        _, number, size = _FRAME.unpack_from(data)
+        end = _FRAME.size + size
+        if len(data) <= end:
+            return 0, None
+        if data[end : end + 1] != b"\xce":
+            raise exceptions.InvalidFrameError("Invalid FRAME_END marker")
+        _, _, body_size = _CONTENT.unpack_from(data, _FRAME.size)
+        decoded = properties.decode(data[_FRAME.size + _CONTENT.size : end])
+        return end + 1, frame.Header(number, body_size, decoded)
 
     def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
         self.send_frames(marshaled_frames)
@@ -100,17 +123,14 @@ def method_frame(channel_number: int, method: Any) -> bytes:
     return _frame(b"\x01", channel_number, payload)
 
 
-def header_frame(channel_number: int, properties: spec.BasicProperties, size: int) -> bytes:
-    """The content header frame of one message."""
-    payload = b"".join(
-        (
-            spec.Basic.INDEX.to_bytes(2, "big"),
-            b"\x00\x00",
-            size.to_bytes(8, "big"),
-            *properties.encode(),
-        )
-    )
-    return _frame(b"\x02", channel_number, payload)
+def header_frame(channel_number: int, encoded: bytes, size: int) -> bytes:
+    """The content header frame of one message.
+
+    Args:
+        encoded: its properties, from `properties.encode`.
+        size: bytes of its body.
+    """
+    return _frame(_HEADER_FRAME, channel_number, _CONTENT.pack(60, 0, size) + encoded)
 
 
 def _frame(kind: bytes, channel_number: int, payload: bytes) -> bytes:

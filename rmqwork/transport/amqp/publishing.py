@@ -5,26 +5,35 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from time import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pika import exceptions, spec
 
 from rmqwork import delays
 from rmqwork.errors import InvalidMessage
-from rmqwork.transport.amqp.connection import (
-    Connection,
-    body_frames,
-    header_frame,
-    method_frame,
-)
-from rmqwork.transport.amqp.rpc import Rpc
+from rmqwork.topology import RETURN_EXCHANGE
+from rmqwork.transport.amqp import properties
+from rmqwork.transport.amqp.connection import Connection, body_frames, header_frame, method_frame
+from rmqwork.transport.amqp.rpc import Rpc, closed_of
 from rmqwork.transport.port import ChannelClosed, Settled
 from rmqwork.types import Publication, Verdict
 
 _TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 _NO_EXCHANGE: Final = re.compile(r"no exchange '([^']*)'")
-_NO_ACCESS: Final = re.compile(r"access to (?:exchange|topic) '([^']*)'")
+_NO_ACCESS: Final = re.compile(r"access to (?:topic '[^']*' in )?exchange '([^']*)'")
+_NO_TOPIC: Final = re.compile(r"access to topic '([^']*)'")
+_DEFAULT_EXCHANGE: Final = "amq.default"
 _ROUTES_KEPT: Final = 4096
+_BY_QUEUE: Final = ("", RETURN_EXCHANGE)
+"""Exchanges that route by the name of a queue; what is delayed for them returns by it."""
+
+
+class _InFlight(NamedTuple):
+    """What was sent, by which exchange (a delay's, maybe), and has no answer yet."""
+
+    publication: Publication
+    exchange: str
+    settled: Settled
 
 
 class AmqpPublishChannel:
@@ -34,7 +43,7 @@ class AmqpPublishChannel:
         self._connection = connection
         self._rpc: Rpc
         self._next = 1
-        self._in_flight: dict[int, tuple[Publication, Settled]] = {}
+        self._in_flight: dict[int, _InFlight] = {}
         self._returned: dict[int, str] = {}
         self._methods: dict[tuple[str, str], bytes] = {}
 
@@ -42,7 +51,8 @@ class AmqpPublishChannel:
     async def open(cls, connection: Connection) -> AmqpPublishChannel:
         """Open a channel and put it in confirm mode."""
         self = cls(connection)
-        self._rpc = await Rpc.open(connection, self._on_closed)
+        self._rpc = await Rpc.open(connection, lambda _: None)
+        self._rpc.channel.add_on_close_callback(self._on_closed)
         self._rpc.channel.add_on_return_callback(self._on_return)
         await self._rpc.call(self._rpc.channel.confirm_delivery, self._on_settled)
         return self
@@ -62,8 +72,9 @@ class AmqpPublishChannel:
         if publication.due is not None:
             wait = publication.due - time()
             if wait > 0:
+                due = {delays.DUE_HEADER: exchange} if exchange not in _BY_QUEUE else {}
                 exchange, levels = delays.enter(min(wait, delays.MAX_DELAY))
-                headers = {**headers, **levels}
+                headers = {**headers, **due, **levels}
         number = self._rpc.channel.channel_number
         frames = [
             self._method(number, exchange, routing_key),
@@ -71,7 +82,7 @@ class AmqpPublishChannel:
         ]
         if publication.body:
             frames += body_frames(number, publication.body, self._connection._body_max_length)
-        self._in_flight[self._next] = (publication, settled)
+        self._in_flight[self._next] = _InFlight(publication, exchange, settled)
         self._next += 1
         self._connection.send_frames(frames)
 
@@ -92,27 +103,26 @@ class AmqpPublishChannel:
         return known
 
     def _header(self, number: int, publication: Publication, headers: Any) -> bytes:
-        properties = spec.BasicProperties(
-            content_type=publication.content_type,
-            content_encoding=publication.content_encoding,
-            headers=dict(headers) or None,
-            delivery_mode=2,
-            priority=publication.priority,
-            correlation_id=publication.correlation_id,
-            reply_to=publication.reply_to,
-            message_id=publication.message_id,
-            timestamp=publication.timestamp,
-            type=publication.type,
-            app_id=publication.app_id,
-        )
         try:
-            frame = header_frame(number, properties, len(publication.body))
-        except Exception as error:
+            encoded = properties.encode(
+                content_type=publication.content_type,
+                content_encoding=publication.content_encoding,
+                headers=headers,
+                priority=publication.priority,
+                correlation_id=publication.correlation_id,
+                reply_to=publication.reply_to,
+                message_id=publication.message_id,
+                timestamp=publication.timestamp,
+                type=publication.type,
+                app_id=publication.app_id,
+            )
+        except properties.CannotEncode as error:
             raise InvalidMessage(
                 f"the properties of task {publication.type!r} ({publication.message_id}) cannot be "
-                f"sent: {error}; headers take text, 64-bit integers and truth values, and names "
-                "at most 255 bytes"
+                f"sent: {error}; headers take text, numbers of 64 bits and truth values, and "
+                "names at most 255 bytes"
             ) from error
+        frame = header_frame(number, encoded, len(publication.body))
         if len(frame) > self._connection.params.frame_max:
             raise InvalidMessage(
                 f"the headers of task {publication.type!r} ({publication.message_id}) come to "
@@ -122,11 +132,13 @@ class AmqpPublishChannel:
         return frame
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
-        text = f"{method.reply_text} ({method.reply_code})"
-        message_id = properties.message_id
-        for number, (publication, _) in self._in_flight.items():
-            if publication.message_id == message_id and number not in self._returned:
-                self._returned[number] = text
+        """Note what is returned; its confirm follows. One id may be under way more than once."""
+        route = (properties.message_id, method.exchange, method.routing_key)
+        for number, sent in self._in_flight.items():
+            publication = sent.publication
+            this = (publication.message_id, sent.exchange, publication.routing_key)
+            if this == route and number not in self._returned:
+                self._returned[number] = f"{method.reply_text} ({method.reply_code})"
                 return
 
     def _on_settled(self, frame: Any) -> None:
@@ -142,32 +154,44 @@ class AmqpPublishChannel:
             self._settle(number, verdict)
 
     def _settle(self, number: int, verdict: Verdict) -> None:
-        _, settled = self._in_flight.pop(number)
+        settled = self._in_flight.pop(number).settled
         text = self._returned.pop(number, "") if self._returned else ""
         if text and verdict is Verdict.CONFIRMED:
             verdict = Verdict.RETURNED
         settled(verdict, text or ("refused by the queue" if verdict is Verdict.NACKED else ""))
 
-    def _on_closed(self, reason: ChannelClosed) -> None:
-        blame = _blame(reason)
+    def _on_closed(self, _channel: Any, reason: Exception) -> None:
+        closed = closed_of(reason)
+        blame = _blame(closed)
         in_flight, self._in_flight = self._in_flight, {}
-        for publication, settled in in_flight.values():
-            settled(blame(publication), reason.text)
+        for sent in in_flight.values():
+            sent.settled(blame(sent), closed.text)
 
     async def close(self) -> None:
         """Close the channel."""
         await self._rpc.close()
 
 
-def _blame(reason: ChannelClosed) -> Callable[[Publication], Verdict]:
+def _blame(reason: ChannelClosed) -> Callable[[_InFlight], Verdict]:
     """Which of the publications in flight the broker closed the channel for, and how."""
     if match := _TOO_LARGE.search(reason.text):
         most = int(match[1])
-        return lambda p: Verdict.REFUSED if len(p.body) > most else Verdict.LOST
+        return _if(Verdict.REFUSED, lambda sent: len(sent.publication.body) > most)
     if match := _NO_EXCHANGE.search(reason.text):
         missing = match[1]
-        return lambda p: Verdict.RETURNED if p.exchange == missing else Verdict.LOST
+        return _if(Verdict.RETURNED, lambda sent: sent.exchange == missing)
     if match := _NO_ACCESS.search(reason.text):
-        refused = match[1]
-        return lambda p: Verdict.REFUSED if p.exchange in (refused, "") else Verdict.LOST
-    return lambda p: Verdict.LOST
+        refused = "" if match[1] == _DEFAULT_EXCHANGE else match[1]
+        topic = _NO_TOPIC.search(reason.text)
+        key = topic[1] if topic else None
+        return _if(
+            Verdict.REFUSED,
+            lambda sent: (
+                sent.exchange == refused and (key is None or sent.publication.routing_key == key)
+            ),
+        )
+    return lambda _: Verdict.LOST
+
+
+def _if(verdict: Verdict, guilty: Callable[[_InFlight], bool]) -> Callable[[_InFlight], Verdict]:
+    return lambda sent: verdict if guilty(sent) else Verdict.LOST

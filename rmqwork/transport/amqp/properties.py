@@ -1,0 +1,297 @@
+"""The properties of a message as bytes, both ways.
+
+pika's own table codec refuses floats, cuts the fraction off those that come in, and raises on
+values that it cannot represent (a NaN, a time after the year 9999), which ends the connection: a
+foreign message with such a header would end the connection of each worker that it is delivered to,
+for ever. Here what cannot be read is left out, and the message lives.
+
+Sources: AMQP 0-9-1 specification, 4.2; the field types as RabbitMQ has them, in its "AMQP 0-9-1
+Errata", section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from struct import Struct, error
+from typing import Any, Final
+
+from pika import spec
+
+_SHORT: Final = (  # properties that are short strings, and their flags
+    ("content_type", 1 << 15),
+    ("content_encoding", 1 << 14),
+)
+_SHORT_AFTER: Final = (
+    ("correlation_id", 1 << 10),
+    ("reply_to", 1 << 9),
+    ("expiration", 1 << 8),
+    ("message_id", 1 << 7),
+)
+_SHORT_LAST: Final = (
+    ("type", 1 << 5),
+    ("user_id", 1 << 4),
+    ("app_id", 1 << 3),
+    ("cluster_id", 1 << 2),
+)
+_HEADERS: Final = 1 << 13
+_DELIVERY_MODE: Final = 1 << 12
+_PRIORITY: Final = 1 << 11
+_TIMESTAMP: Final = 1 << 6
+_DEEPEST: Final = 32
+"""How deep tables and arrays are read; what is deeper is left out."""
+
+_FLAGS: Final = Struct(">H")
+_SIZE: Final = Struct(">I")
+_LONG: Final = Struct(">q")
+_LONG_ITEM: Final = Struct(">cq")
+_INT_ITEM: Final = Struct(">ci")
+_DOUBLE_ITEM: Final = Struct(">cd")
+_TIME: Final = Struct(">Q")
+_FIXED: Final = {
+    b"b": Struct(">b"),
+    b"B": Struct(">B"),
+    b"s": Struct(">h"),
+    b"U": Struct(">h"),
+    b"u": Struct(">H"),
+    b"I": Struct(">i"),
+    b"i": Struct(">I"),
+    b"l": _LONG,
+    b"L": _LONG,
+    b"f": Struct(">f"),
+    b"d": Struct(">d"),
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class CannotEncode(ValueError):
+    """A property or a header has no form in AMQP."""
+
+
+def encode(
+    *,
+    headers: Mapping[str, object],
+    priority: int | None,
+    timestamp: int | None,
+    **short: str | None,
+) -> bytes:
+    """The properties of a persistent message.
+
+    Args:
+        headers: text, bytes, 64-bit integers, floats, truth values, None, and lists and tables of
+            these.
+        priority: 0 to 255.
+        timestamp: seconds since the epoch.
+        short: those that are texts of at most 255 bytes.
+
+    Raises:
+        CannotEncode: a value that AMQP cannot carry.
+    """
+    flags, pieces = _DELIVERY_MODE, [b""]
+    flags |= _add_short(pieces, short, _SHORT)
+    if headers:
+        flags |= _HEADERS
+        pieces.append(_table(headers))
+    pieces.append(b"\x02")
+    if priority is not None:
+        flags |= _PRIORITY
+        if not 0 <= priority <= 255:
+            raise CannotEncode(f"priority {priority} is not 0 to 255")
+        pieces.append(bytes((priority,)))
+    flags |= _add_short(pieces, short, _SHORT_AFTER)
+    if timestamp is not None:
+        flags |= _TIMESTAMP
+        if not 0 <= timestamp < 1 << 64:
+            raise CannotEncode(f"timestamp {timestamp} is not in 64 bits")
+        pieces.append(_TIME.pack(timestamp))
+    flags |= _add_short(pieces, short, _SHORT_LAST)
+    pieces[0] = _FLAGS.pack(flags)
+    return b"".join(pieces)
+
+
+def _add_short(
+    pieces: list[bytes], values: Mapping[str, str | None], names: tuple[tuple[str, int], ...]
+) -> int:
+    flags = 0
+    for name, flag in names:
+        value = values.get(name)
+        if value is not None:
+            flags |= flag
+            pieces.append(_short(name, value))
+    return flags
+
+
+def _short(name: str, value: str) -> bytes:
+    data = value.encode("utf-8", "replace")
+    if len(data) > 255:
+        raise CannotEncode(f"{name} {value[:40]!r}… is longer than 255 bytes")
+    return bytes((len(data),)) + data
+
+
+def _table(table: Mapping[str, object]) -> bytes:
+    pieces: list[bytes] = []
+    for key, value in table.items():
+        pieces.append(_short("the name of a header", key))
+        pieces.append(_value(key, value))
+    data = b"".join(pieces)
+    return _SIZE.pack(len(data)) + data
+
+
+def _value(key: str, value: object) -> bytes:
+    match value:
+        case str():
+            data = value.encode("utf-8", "replace")
+            return b"S" + _SIZE.pack(len(data)) + data
+        case bool():
+            return b"t\x01" if value else b"t\x00"
+        case int():
+            if -(1 << 31) <= value < 1 << 31:
+                return _INT_ITEM.pack(b"I", value)
+            if -(1 << 63) <= value < 1 << 63:
+                return _LONG_ITEM.pack(b"l", value)
+            raise CannotEncode(f"header {key!r}: {value} does not fit 64 bits")
+        case None:
+            return b"V"
+        case float():
+            return _DOUBLE_ITEM.pack(b"d", value)
+        case bytes():
+            return b"x" + _SIZE.pack(len(value)) + value
+        case Mapping():
+            return b"F" + _table(value)
+        case list() | tuple():
+            data = b"".join([_value(key, item) for item in value])
+            return b"A" + _SIZE.pack(len(data)) + data
+    raise CannotEncode(f"header {key!r} is a {type(value).__name__}")
+
+
+def decode(data: bytes) -> spec.BasicProperties:
+    """The properties of a message that has come; never raises."""
+    properties = spec.BasicProperties()
+    with suppress(IndexError, error):  # cut short; RabbitMQ itself sends no such thing
+        _read(properties, data)
+    return properties
+
+
+def _read(properties: Any, data: bytes) -> None:
+    (flags,) = _FLAGS.unpack_from(data)
+    at = _FLAGS.size
+    if flags & 1:
+        return
+    at = _read_short(properties, data, at, flags, _SHORT)
+    if flags & _HEADERS:
+        (size,) = _SIZE.unpack_from(data, at)
+        at += _SIZE.size
+        properties.headers = _read_table(data, at, at + size, 0)
+        at += size
+    if flags & _DELIVERY_MODE:
+        properties.delivery_mode = data[at]
+        at += 1
+    if flags & _PRIORITY:
+        properties.priority = data[at]
+        at += 1
+    at = _read_short(properties, data, at, flags, _SHORT_AFTER)
+    if flags & _TIMESTAMP:
+        (properties.timestamp,) = _TIME.unpack_from(data, at)
+        at += _TIME.size
+    _read_short(properties, data, at, flags, _SHORT_LAST)
+
+
+def _read_short(
+    properties: Any, data: bytes, at: int, flags: int, names: tuple[tuple[str, int], ...]
+) -> int:
+    for name, flag in names:
+        if flags & flag:
+            end = at + 1 + data[at]
+            setattr(properties, name, _text(data[at + 1 : end]))
+            at = end
+    return at
+
+
+def _text(data: bytes) -> str:
+    """As text that takes no more bytes than it came in."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").replace("\ufffd", "?")
+
+
+def _read_table(data: bytes, at: int, end: int, depth: int) -> dict[str, object]:
+    table: dict[str, object] = {}
+    try:
+        while at < end:
+            after = at + 1 + data[at]
+            key = _text(data[at + 1 : after])
+            table[key], at = _read_value(data, after, depth)
+    except (IndexError, error, _Unknown):
+        pass
+    return table
+
+
+def _read_array(data: bytes, at: int, end: int, depth: int) -> list[object]:
+    array: list[object] = []
+    try:
+        while at < end:
+            value, at = _read_value(data, at, depth)
+            array.append(value)
+    except (IndexError, error, _Unknown):
+        pass
+    return array
+
+
+class _Unknown(Exception):
+    """A type of field that nobody knows: nothing after it can be read."""
+
+
+def _read_value(data: bytes, at: int, depth: int) -> tuple[object, int]:
+    kind = data[at : at + 1]
+    at += 1
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        return fixed.unpack_from(data, at)[0], at + fixed.size
+    if kind == b"t":
+        return data[at] != 0, at + 1
+    if kind == b"V":
+        return None, at
+    if kind == b"T":
+        return _time(_TIME.unpack_from(data, at)[0]), at + _TIME.size
+    if kind == b"D":
+        (raw,) = _FIXED[b"I"].unpack_from(data, at + 1)
+        return str(Decimal(raw).scaleb(-data[at])), at + 5
+    read = _SIZED.get(kind)
+    if read is None:
+        raise _Unknown
+    (size,) = _SIZE.unpack_from(data, at)
+    at += _SIZE.size
+    return read(data, at, at + size, depth + 1), at + size
+
+
+def _time(seconds: int) -> object:
+    """A point in time as ISO 8601, or as the number where no calendar reaches it."""
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
+        return seconds
+
+
+def _long_text(data: bytes, at: int, end: int, _depth: int) -> object:
+    part = data[at:end]
+    try:
+        return part.decode()
+    except UnicodeDecodeError:
+        return part
+
+
+def _nested(
+    read: Callable[[bytes, int, int, int], object],
+) -> Callable[[bytes, int, int, int], object]:
+    return lambda data, at, end, depth: None if depth > _DEEPEST else read(data, at, end, depth)
+
+
+_SIZED: Final[dict[bytes, Callable[[bytes, int, int, int], object]]] = {
+    b"S": _long_text,
+    b"x": lambda data, at, end, _depth: data[at:end],
+    b"A": _nested(_read_array),
+    b"F": _nested(_read_table),
+}
