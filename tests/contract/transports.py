@@ -1,0 +1,97 @@
+"""The transports that the contract is held against, and what a test can ask of each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from rmqwork.testing._management import Management, likely_urls
+from rmqwork.testing.broker import Broker
+from rmqwork.transport import connect
+from rmqwork.transport.port import Connector
+from tests.contract.facts import Facts, rabbitmq_facts
+
+
+class Transport(Protocol):
+    """A broker that is empty when a test begins."""
+
+    facts: Facts
+
+    def connector(self) -> Connector:
+        """A connector with all rights."""
+        ...
+
+    def restricted(
+        self,
+        *,
+        configure: str = ".*",
+        write: str = ".*",
+        read: str = ".*",
+        topics: Mapping[str, str] = MappingProxyType({}),
+    ) -> AbstractContextManager[Connector]:
+        """A connector of a user with these rights (patterns of names), while in the context.
+
+        ``topics``: for a topic exchange, the pattern of routing keys that the user may write to.
+        """
+        ...
+
+    def cut(self) -> None:
+        """End all connections, from the broker's side."""
+        ...
+
+
+class RabbitMQ:
+    """A virtual host of a RabbitMQ.
+
+    Args:
+        broker: the broker.
+        url: the virtual host's address.
+        version: of the broker.
+    """
+
+    def __init__(self, broker: Broker, url: str, version: tuple[int, ...]) -> None:
+        self.facts = rabbitmq_facts(version)
+        self._url = url.split(",")[0]
+        self._vhost = urlsplit(self._url).path[1:]
+        candidates = [broker.management_url] if broker.management_url else likely_urls(self._url)
+        self._api = next(api for url in candidates if (api := Management(url)).answers())
+
+    def connector(self) -> Connector:
+        """A connector with all rights."""
+        return connect([self._url])
+
+    @contextmanager
+    def restricted(
+        self,
+        *,
+        configure: str = ".*",
+        write: str = ".*",
+        read: str = ".*",
+        topics: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[Connector]:
+        """A connector of a user made for it, who is deleted in the end."""
+        name, password = f"rmqwork-{secrets.token_hex(4)}", secrets.token_hex(8)
+        user = quote(name, safe="")
+        rights = {"configure": configure, "write": write, "read": read}
+        self._api.call("PUT", f"users/{user}", {"password": password, "tags": ""})
+        try:
+            self._api.call("PUT", f"permissions/{self._vhost}/{user}", rights)
+            for exchange, pattern in topics.items():
+                allowed = {"exchange": exchange, "write": pattern, "read": ".*"}
+                self._api.call("PUT", f"topic-permissions/{self._vhost}/{user}", allowed)
+            parts = urlsplit(self._url)
+            host = parts.netloc.rpartition("@")[2]
+            yield connect([urlunsplit(parts._replace(netloc=f"{name}:{password}@{host}"))])
+        finally:
+            self._api.call("DELETE", f"users/{user}")
+
+    def cut(self) -> None:
+        """Delete the virtual host, which ends its connections, and make it again, empty."""
+        self._api.delete_vhost(unquote(self._vhost))
+        self._api.create_vhost(
+            unquote(self._vhost), unquote(urlsplit(self._url).username or "guest")
+        )
