@@ -179,7 +179,12 @@ class Queue:
 
     def consumed(self) -> tuple[str, ...]:
         """The names of the queues that a worker for this queue reads, the main one first."""
-        return (self.name, due_queue(self.name)) if self.bounded else (self.name,)
+        names = [self.name]
+        if self.bounded:
+            names.append(due_queue(self.name))
+        if self.type == "quorum":
+            names.append(suspects_queue(self.name))
+        return tuple(names)
 
 
 def _check_name(kind: str, name: str, room: int = 0) -> None:
@@ -227,13 +232,11 @@ class Bind:
 Declaration = DeclareExchange | DeclareQueue | Bind
 
 
-def _declare_bounded(queue: str, arguments: Mapping[str, object]) -> DeclareQueue:
-    dropped = ("x-max-length", "x-max-length-bytes")
-    kept = {key: value for key, value in arguments.items() if key not in dropped}
-    return DeclareQueue(due_queue(queue), kept)
+_LENGTHS: Final = frozenset({"x-max-length", "x-max-length-bytes"})
 
 
-_SAFE_QUEUE: Final[Mapping[str, object]] = {"x-queue-type": "quorum"}
+def _without(arguments: Mapping[str, object], dropped: frozenset[str]) -> dict[str, object]:
+    return {key: value for key, value in arguments.items() if key not in dropped}
 
 
 def _unlimited_quorum() -> dict[str, object]:
@@ -260,10 +263,16 @@ def queue_plan(queue: Queue) -> list[Declaration]:
         DeclareQueue(dead_letter_queue(queue.name), _unlimited_quorum()),
         DeclareQueue(queue.name, arguments),
     ]
+    if queue.type == "quorum":
+        plan.append(
+            DeclareQueue(
+                suspects_queue(queue.name), _without(arguments, _LENGTHS | {"x-message-ttl"})
+            )
+        )
     back = queue.name
     if queue.bounded:
         back = due_queue(queue.name)
-        plan.append(_declare_bounded(queue.name, arguments))
+        plan.append(DeclareQueue(back, _without(arguments, _LENGTHS)))
     plan.append(Bind(RETURN_EXCHANGE, back, queue.name))
     for binding in (Binding(TASKS_EXCHANGE, queue.name), *queue.bindings):
         source = binding.exchange_name

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.publisher import STABLE, backoff
-from rmqwork.topology import Declaration
+from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
 
@@ -77,6 +77,8 @@ class Consumption:
         self.may_start = asyncio.Event()
         """To be set when executors can take deliveries."""
         self.problem: Exception | None = None
+        self.server: tuple[int, ...] = ()
+        """The version of the broker that it was connected to last."""
 
     @property
     def consuming(self) -> bool:
@@ -167,6 +169,7 @@ class Consumption:
             raise
         self._link = link
         self.problem = None
+        self.server = link.server.version
         if self.connected.is_set():
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
@@ -250,7 +253,7 @@ class Consumption:
         for source in served.sources:
             tag = await channel.consume(
                 source,
-                prefetch=served.prefetch,
+                prefetch=1 if source == suspects_queue(served.name) else served.prefetch,
                 deliver=lambda delivery: self._consumer.delivered(served.name, delivery),
                 cancelled=ended,
             )

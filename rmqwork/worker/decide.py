@@ -12,7 +12,7 @@ from typing import Final
 
 from rmqwork import headers as names
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
-from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue
+from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork.types import Delivery, Publication
 from rmqwork.worker.held import Held, number_header
 
@@ -43,17 +43,15 @@ class HandBack:
 Decision = Ack | PublishThenAck | HandBack
 
 
-def decide(held: Held, outcome: Outcome | None, host: str) -> Decision:
+def decide(held: Held, outcome: Outcome, host: str) -> Decision:
     """What is to be done with a delivery.
 
     Args:
         held: the delivery.
-        outcome: what its executor reported; None = it did not run to an end and is handed back.
+        outcome: what its executor reported.
         host: this worker's name, for the evidence.
     """
     match outcome:
-        case None:
-            return HandBack()
         case Success():
             return Ack()
         case TryAgain(_, delay, counts, _):
@@ -91,6 +89,12 @@ def again(held: Held, delay: float, changed: dict[str, object]) -> Publication:
     headers = {**_origin(held), **names.may_travel(held.delivery.headers), **changed}
     due = time() + delay if delay > 0 else None
     return _copy(held, RETURN_EXCHANGE, held.queue, headers, due)
+
+
+def move_to_suspects(held: Held) -> Publication:
+    """The same message for the queue of those that run isolated."""
+    headers = {**_origin(held), **names.may_travel(held.delivery.headers)}
+    return _copy(held, "", suspects_queue(held.queue), headers, None)
 
 
 def dead_letter(held: Held, reason: Reason, evidence: Evidence, host: str) -> Publication:

@@ -144,7 +144,7 @@ class Settlement:
         """Wait for open consequences and the proof of all acks; false where something is left."""
         self._prover.cancel()
         end = self._loop.time() + timeout
-        while self.open and self._loop.time() < end:  # noqa: ASYNC110 - an end like any other
+        while self.open and self._loop.time() < end:
             await asyncio.sleep(0.01)
         try:
             sure = await asyncio.wait_for(self.prove(), max(0.5, end - self._loop.time()))

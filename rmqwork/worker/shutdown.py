@@ -15,7 +15,6 @@ import logging
 from time import monotonic
 from typing import Final
 
-from rmqwork.worker.decide import HandBack
 from rmqwork.worker.supervisor import Worker
 
 _log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def _return_unstarted(worker: Worker) -> None:
     unstarted = [*returned, *worker.ready.clear(), *worker.dispatcher.suspects]
     worker.dispatcher.suspects.clear()
     for held in sorted(unstarted, key=lambda held: held.number):
-        worker.settlement.settle(held, HandBack())
+        worker.hand_back(held)
 
 
 def _count(worker: Worker) -> int:

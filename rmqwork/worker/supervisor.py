@@ -15,12 +15,21 @@ from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason
 from rmqwork.publisher import Batch, Publisher
+from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
 from rmqwork.transport.port import ConsumeChannel
 from rmqwork.types import Delivery
 from rmqwork.worker import wire
 from rmqwork.worker.consuming import Consumption
-from rmqwork.worker.decide import Decision, HandBack, decide, unknown_task
+from rmqwork.worker.decide import (
+    Decision,
+    HandBack,
+    PublishThenAck,
+    again,
+    decide,
+    move_to_suspects,
+    unknown_task,
+)
 from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
@@ -32,6 +41,7 @@ from rmqwork.worker.ready import Ready
 from rmqwork.worker.report import report
 from rmqwork.worker.settle import Settlement
 from rmqwork.worker.staff import Staff
+from rmqwork.worker.suspects import delivery_count, died_alone, hand_back_counts, is_suspect
 
 _log = logging.getLogger(__name__)
 TICK: Final = 0.2
@@ -93,9 +103,11 @@ class Worker:
         if self.stopping:
             self.hand_back(held)
             return
-        refused = self._triage(held)
-        if refused is not None:
-            self.settlement.settle(held, refused)
+        decision = self._triage(held) or self._suspicion(held)
+        if decision is not None:
+            self.settlement.settle(held, decision)
+        elif held.delivery.queue == suspects_queue(held.queue):
+            self.dispatcher.suspect([held])
         else:
             self.dispatcher.put(held)
 
@@ -129,6 +141,26 @@ class Worker:
             what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
             return unknown_task(held, what, grace, host)
         held.lane = task.kind
+        return None
+
+    def _suspicion(self, held: Held) -> Decision | None:
+        """What is decided because workers or connections have died with a message before."""
+        if not held.delivery.redelivered:
+            return None
+        if held.delivery.queue == suspects_queue(held.queue):
+            task = self.plan.manifest.tasks[str(held.delivery.type)]
+            outcome = died_alone(held, task.max_attempts)
+            if outcome is None:
+                return None
+            report(held, outcome)
+            return decide(held, outcome, self.plan.name)
+        if is_suspect(delivery_count(held.delivery), self.consumption.server):
+            _log.warning(
+                "%s: whatever held it died %d times; it will run isolated",
+                held.task_id,
+                delivery_count(held.delivery),
+            )
+            return PublishThenAck(move_to_suspects(held))
         return None
 
     def _refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
@@ -175,7 +207,9 @@ class Worker:
         report(held, outcome)
         if outcome is None:
             self.unfinished.append(held)
-        self.settlement.settle(held, decide(held, outcome, self.plan.name))
+            self.hand_back(held)
+        else:
+            self.settlement.settle(held, decide(held, outcome, self.plan.name))
 
     def _given_back(self, executor: Executor, numbers: Sequence[int]) -> None:
         helds = [self.dispatcher.take(executor, number) for number in numbers]
@@ -195,6 +229,8 @@ class Worker:
         """Give a delivery back to its queue; not before the consumers are cancelled."""
         if self.returned is not None:
             self.returned.append(held)
+        elif hand_back_counts(delivery_count(held.delivery), self.consumption.server):
+            self.settlement.settle(held, PublishThenAck(again(held, 0.0, {})))
         else:
             self.settlement.settle(held, HandBack())
 
