@@ -269,6 +269,7 @@ def queue_plan(queue: Queue) -> list[Declaration]:
                 suspects_queue(queue.name), _without(arguments, _LENGTHS | {"x-message-ttl"})
             )
         )
+        plan.append(Bind(RETURN_EXCHANGE, suspects, suspects))
     back = queue.name
     if queue.bounded:
         back = due_queue(queue.name)

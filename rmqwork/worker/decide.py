@@ -43,20 +43,21 @@ class HandBack:
 Decision = Ack | PublishThenAck | HandBack
 
 
-def decide(held: Held, outcome: Outcome, host: str) -> Decision:
+def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) -> Decision:
     """What is to be done with a delivery.
 
     Args:
         held: the delivery.
         outcome: what its executor reported.
         host: this worker's name, for the evidence.
+        back_to: the queue for another attempt; None = its own.
     """
     match outcome:
         case Success():
             return Ack()
         case TryAgain(_, delay, counts, _):
             attempt = held.attempt + 1 if counts else held.attempt
-            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}))
+            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}, back_to))
         case Failure(_, reason, evidence):
             return PublishThenAck(dead_letter(held, reason, evidence, host))
 
@@ -84,11 +85,13 @@ def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
 
 
-def again(held: Held, delay: float, changed: dict[str, object]) -> Publication:
-    """The same message once more for its queue, after a delay in seconds."""
+def again(
+    held: Held, delay: float, changed: dict[str, object], back_to: str | None = None
+) -> Publication:
+    """The same message once more, after a delay in seconds; ``back_to`` None = for its queue."""
     headers = {**_origin(held), **names.may_travel(held.delivery.headers), **changed}
     due = time() + delay if delay > 0 else None
-    return _copy(held, RETURN_EXCHANGE, held.queue, headers, due)
+    return _copy(held, RETURN_EXCHANGE, back_to or held.queue, headers, due)
 
 
 def move_to_suspects(held: Held) -> Publication:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rmqwork.errors import ConfigurationError
 from rmqwork.manifest import Manifest
-from rmqwork.topology import Declaration
+from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.worker.flow import wanted_prefetch
 from rmqwork.worker.options import WorkerOptions
 
@@ -58,6 +58,11 @@ class WorkerPlan:
     def sources(self, queue: str) -> tuple[str, ...]:
         """The names of the broker's queues that one of the app's is read from."""
         return self.manifest.queues[queue].consumed
+
+    def suspects(self, queue: str) -> str | None:
+        """The queue beside it for messages that have killed their process; classic: none."""
+        name = suspects_queue(queue)
+        return name if name in self.manifest.queues[queue].consumed else None
 
     def capacity(self, queue: str) -> int:
         """How many tasks of a queue this worker can run at once."""

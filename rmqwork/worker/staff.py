@@ -48,7 +48,7 @@ class Owner(Protocol):
     stopping: bool
     dispatcher: Dispatcher[Executor]
 
-    def finish(self, held: Held, outcome: Outcome | None) -> None:
+    def finish(self, held: Held, outcome: Outcome | None, crashed: bool = False) -> None:
         """Settle what has run."""
 
     def not_started(self, helds: Sequence[Held]) -> None:
@@ -147,7 +147,8 @@ class Staff:
             for held in started:
                 task = self._plan.manifest.tasks[str(held.delivery.type)]
                 evidence = crash_evidence(death)
-                self._owner.finish(held, after_crash(held.attempt, task.max_attempts, evidence))
+                outcome = after_crash(held.attempt, task.max_attempts, evidence)
+                self._owner.finish(held, outcome, crashed=True)
             return
         self._owner.dispatcher.suspect([held for held in started if held.settleable])
         self._see_to_suspects()

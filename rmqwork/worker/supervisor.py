@@ -201,15 +201,22 @@ class Worker:
             elif kind == "warning":
                 _log.warning("%s", message[1])
 
-    def finish(self, held: Held, outcome: Outcome | None) -> None:
-        """Settle what has run; None = it did not come to an end."""
+    def finish(self, held: Held, outcome: Outcome | None, crashed: bool = False) -> None:
+        """Settle what has run.
+
+        Args:
+            held: the delivery.
+            outcome: None = it did not come to an end, and is handed back.
+            crashed: whether it killed its process; its next attempt is isolated, then.
+        """
         self.memory.finished(held)
         report(held, outcome)
         if outcome is None:
             self.unfinished.append(held)
             self.hand_back(held)
         else:
-            self.settlement.settle(held, decide(held, outcome, self.plan.name))
+            back_to = self.plan.suspects(held.queue) if crashed else None
+            self.settlement.settle(held, decide(held, outcome, self.plan.name, back_to))
 
     def _given_back(self, executor: Executor, numbers: Sequence[int]) -> None:
         helds = [self.dispatcher.take(executor, number) for number in numbers]
