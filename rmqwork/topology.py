@@ -264,11 +264,8 @@ def queue_plan(queue: Queue) -> list[Declaration]:
         DeclareQueue(queue.name, arguments),
     ]
     if queue.type == "quorum":
-        plan.append(
-            DeclareQueue(
-                suspects_queue(queue.name), _without(arguments, _LENGTHS | {"x-message-ttl"})
-            )
-        )
+        suspects = suspects_queue(queue.name)
+        plan.append(DeclareQueue(suspects, _without(arguments, _LENGTHS | {"x-message-ttl"})))
         plan.append(Bind(RETURN_EXCHANGE, suspects, suspects))
     back = queue.name
     if queue.bounded:
