@@ -46,12 +46,18 @@ class StoreOrder(TaskMessage, name="orders.store", queue="orders"):
     total: int = Field(ge=0)
 
 
+def create_tables() -> None:
+    """Not in the lifespan: two processes would do it at once. (A real app has migrations.)"""
+    engine = create_engine(DATABASE_URL)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
 @app.lifespan
 def database() -> Iterator[Engine]:
     """The engine, with its pool of connections. It is made after the fork, and shared by the
     threads of the process: never share connections between processes."""
     engine = create_engine(DATABASE_URL)
-    Base.metadata.create_all(engine)
     try:
         yield engine
     finally:
