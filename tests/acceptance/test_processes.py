@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,9 +17,14 @@ from rmqwork.errors import ConfigurationError, Unroutable
 from rmqwork.outcome import Failure, Reason, Success
 from rmqwork.worker.executor import State
 from rmqwork.worker.wire import publication_of
-from tests.acceptance.process_pool import Pool, alive
+from tests.acceptance.process_pool import Pool, alive, parent_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Whether something is there to be read."""
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 class TestOutcomes:
@@ -246,6 +253,9 @@ class TestDeath:
             deadline = time.monotonic() + 20
             while alive(executor.pid):
                 assert time.monotonic() < deadline
+            # Even if the news of the death is read first, what it has written comes first.
+            await pool.until(lambda: has_input(pool.template._sock))
+            pool.template._pipe.drain()
             death = await pool.death(executor)
 
             assert pool.order == [("outcome", fine), ("death", executor.id)]
@@ -263,6 +273,7 @@ class TestDeath:
 
             grandchild = int(pid_file.read_text())
             assert alive(grandchild)
+            assert parent_of(grandchild) == pool.template.pid  # which will reap it
             os.kill(grandchild, signal.SIGKILL)
             await pool.until(lambda: not Path(f"/proc/{grandchild}").exists())  # reaped
             assert death.exit_code == 5
@@ -310,8 +321,10 @@ class TestDeath:
             await pool.until(lambda: not alive(executor.pid))
             assert not pool.template.alive
 
-    async def test_a_killed_worker_leaves_nobody_behind(self, tmp_path):
-        """Also not a task in C code that holds the GIL, nor the pool of a task."""
+    @pytest.mark.parametrize("with_template", [False, True])
+    async def test_a_killed_worker_leaves_nobody_behind(self, tmp_path, with_template):
+        """Also not a task in C code that holds the GIL; and not the pool of a task, if there is a
+        template to end it."""
         script = str(Path(__file__).with_name("process_pool.py"))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         worker = await asyncio.create_subprocess_exec(
@@ -323,9 +336,14 @@ class TestDeath:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-        pids.append(int((tmp_path / "child").read_text()))
-        assert all(map(alive, pids))
+        child = int((tmp_path / "child").read_text())
+        assert all(map(alive, [*pids, child]))
 
+        if with_template:
+            worker.send_signal(signal.SIGSTOP)  # it is not to do anything about it
+            os.kill(pids[0], signal.SIGKILL)
+        else:
+            pids.append(child)
         worker.kill()
         await worker.wait()
 
@@ -333,6 +351,8 @@ class TestDeath:
         while left := [pid for pid in pids if alive(pid)]:
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.01)
+        if with_template:
+            os.kill(child, signal.SIGKILL)
 
 
 class TestStart:

@@ -76,6 +76,31 @@ def test_a_thread_that_waits_for_deliveries_goes_on_giving_back(box):
     assert sorted(box.back) == [1, 2]
 
 
+def test_a_thread_that_is_about_to_leave_the_lead_when_it_closes_reads_on(box):
+    class Lead:
+        """A lock in whose last moment the inbox is closed."""
+
+        lock = threading.Lock()
+
+        def acquire(self, blocking: bool = True) -> bool:
+            return self.lock.acquire(blocking)
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            if not box.inbox._closed:
+                assert not box.inbox.close()  # the lead is taken: it relies on the thread
+            self.lock.release()
+
+    box.inbox._lead = Lead()
+    box.send(1, 2)
+    box.ours.shutdown(socket.SHUT_WR)
+
+    assert box.inbox.take() is None
+    assert sorted(box.back) == [1, 2]
+
+
 def test_chosen_deliveries_are_withdrawn_also_before_they_come(box):
     box.send(1, 2, 3)
     assert box.inbox.take() == ("d", 1)

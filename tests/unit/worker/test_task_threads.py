@@ -1,0 +1,116 @@
+"""The order in which a run is marked, run, reported and unmarked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+
+import pytest
+
+from rmqwork.outcome import Success
+from rmqwork.worker.executors.inbox import Inbox
+from rmqwork.worker.executors.loop import TaskLoop
+from rmqwork.worker.executors.marks import Marks, create
+from rmqwork.worker.executors.threads import TaskThreads
+from rmqwork.worker.wire import pack
+
+
+class Stage:
+    """A runner and an outlet that look at the marks whenever they are called."""
+
+    def __init__(self) -> None:
+        fd = create(2)
+        self.marks = Marks(fd, 2)
+        os.close(fd)
+        self.seen: list[tuple[object, ...]] = []
+
+    def note(self, what: str, number: object) -> None:
+        self.seen.append((what, number, sorted(self.marks.read())))
+
+    def prepare(self, message):
+        self.note("prepare", message[1])
+        return Delivered(message[1])
+
+    def run(self, prepared):
+        self.note("run", prepared.number)
+        return Success(0.0)
+
+    async def arun(self, prepared):
+        await asyncio.sleep(0)
+        return self.run(prepared)
+
+    def send(self, messages):
+        for message in messages:
+            self.note("report", message[1])
+
+
+class Delivered:
+    time_limit = None
+    task_name = "t"
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = socket.socketpair()
+    ours.sendall(pack([("d", 1), ("d", 2)]))
+    ours.shutdown(socket.SHUT_WR)
+    yield theirs
+    ours.close()
+    theirs.close()
+
+
+ONE_AFTER_THE_OTHER = [
+    (what, number, [number]) for number in (1, 2) for what in ("prepare", "run", "report")
+]
+
+
+def test_a_thread_marks_before_user_code_and_unmarks_after_the_report(ends):
+    stage, ended = Stage(), threading.Event()
+    inbox = Inbox(ends, lambda numbers: None)
+
+    TaskThreads(
+        1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set
+    ).start()
+
+    assert ended.wait(5)
+    assert stage.seen == ONE_AFTER_THE_OTHER
+    assert stage.marks.read() == {}
+
+
+async def test_so_does_the_loop(ends):
+    stage, ended = Stage(), asyncio.Event()
+    ends.setblocking(False)
+    inbox = Inbox(ends, lambda numbers: None)
+
+    TaskLoop(
+        1, 1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set
+    ).start()
+    await asyncio.wait_for(ended.wait(), 5)
+
+    assert stage.seen == ONE_AFTER_THE_OTHER
+    assert stage.marks.read() == {}
+
+
+async def test_outcomes_of_one_turn_of_the_loop_go_together(ends):
+    stage, ended = Stage(), asyncio.Event()
+    ends.setblocking(False)
+    batches = []
+    stage.send = lambda messages: batches.append(len(messages))
+
+    TaskLoop(
+        2,
+        0,
+        runner=stage,
+        inbox=Inbox(ends, lambda numbers: None),
+        outlet=stage,
+        marks=stage.marks,
+        ended=ended.set,
+    ).start()
+    await asyncio.wait_for(ended.wait(), 5)
+
+    assert batches == [2]
