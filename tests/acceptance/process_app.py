@@ -198,8 +198,18 @@ def closes_everything() -> None:
 
 
 @app.task
-def forks() -> None:
-    os.fork()  # both return
+def forks(pid_file: str) -> None:
+    if child := os.fork():  # both return
+        Path(pid_file).write_text(str(child))
+
+
+@app.task
+def terminates_a_child() -> None:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    child.start()
+    child.terminate()
+    child.join(10)
+    assert child.exitcode == -15
 
 
 @app.task
@@ -212,7 +222,7 @@ def forks_in_c_and_leaves(pid_file: str) -> None:
             file.write(str(os.getpid()))
         libc.sleep(60)
         os._exit(0)
-    while not os.path.exists(pid_file):
+    while not (os.path.exists(pid_file) and os.path.getsize(pid_file)):
         pass
     os._exit(5)
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -20,11 +19,6 @@ from rmqwork.worker.wire import publication_of
 from tests.acceptance.process_pool import Pool, alive, parent_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")
-
-
-def has_input(sock: socket.socket) -> bool:
-    """Whether something is there to be read."""
-    return bool(select.select([sock], [], [], 0)[0])
 
 
 class TestOutcomes:
@@ -152,7 +146,7 @@ class TestPublishing:
 
 
 class TestWhatTasksDoToTheirProcess:
-    @pytest.mark.parametrize("task", ["pool", "process_pool", "spawned"])
+    @pytest.mark.parametrize("task", ["pool", "process_pool", "terminates_a_child", "spawned"])
     async def test_tasks_may_have_processes_of_their_own(self, task):
         async with Pool() as pool:
             executor = await pool.executor()
@@ -182,15 +176,18 @@ class TestWhatTasksDoToTheirProcess:
             assert set(death.unfinished) == {number}
             assert not death.expected
 
-    async def test_a_fork_that_returns_from_the_task_reports_once(self):
+    async def test_a_fork_that_returns_from_the_task_reports_once(self, tmp_path):
+        pid_file = tmp_path / "pid"
         async with Pool() as pool:
             executor = await pool.executor(threads=1)
 
-            outcome = await pool.outcome(pool.start(executor, "forks"))
+            outcome = await pool.outcome(pool.start(executor, "forks", pid_file=str(pid_file)))
+            await pool.until(lambda: not alive(int(pid_file.read_text())))
             after = await pool.outcome(pool.start(executor, "noop"))
 
             assert isinstance(outcome, Success)
             assert isinstance(after, Success)
+            assert pool.twice == []
             assert executor.state is State.READY
 
     async def test_sigterm_is_the_workers_to_answer(self):
@@ -254,7 +251,7 @@ class TestDeath:
             while alive(executor.pid):
                 assert time.monotonic() < deadline
             # Even if the news of the death is read first, what it has written comes first.
-            await pool.until(lambda: has_input(pool.template._sock))
+            assert select.select([pool.template._sock], [], [], 20)[0]
             pool.template._pipe.drain()
             death = await pool.death(executor)
 
