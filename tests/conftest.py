@@ -20,6 +20,9 @@ import pytest
 
 from rmqwork.testing.broker import Broker, start_broker, vhost
 
+# Each test makes its queues anew; none but those about it kills the broker just then.
+os.environ.setdefault("RMQWORK_NEW_QUEUE_WAIT", "0")
+
 BROKER_FIXTURES = {"broker", "broker_version", "fragile_broker", "vhost_url"}
 ADDRESS = "rmqwork_broker_desk"  # the key under which xdist's workers are told the socket
 

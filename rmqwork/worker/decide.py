@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
 from typing import Final
@@ -118,6 +118,16 @@ def dead_letter(held: Held, reason: Reason, evidence: Evidence, host: str) -> Pu
     if evidence.traceback:
         headers[names.ERROR_TRACEBACK] = cut_front(evidence.traceback, _TRACEBACK_BYTES)
     return _copy(held, "", dead_letter_queue(held.queue), headers, None)
+
+
+def slim(publication: Publication) -> Publication:
+    """The same without foreign headers and without its traceback, for when it cannot be sent."""
+    kept = {
+        key: value
+        for key, value in publication.headers.items()
+        if key.startswith("rmqwork-") and key != names.ERROR_TRACEBACK
+    }
+    return replace(publication, headers=kept)
 
 
 def cut(text: str, size: int) -> str:

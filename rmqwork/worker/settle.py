@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Final
 
-from rmqwork.errors import PublishError, Unroutable
+from rmqwork.errors import InvalidMessage, PublishError, Unroutable
 from rmqwork.publisher import Batch, Publisher, backoff
-from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck
+from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck, slim
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory
 
@@ -97,6 +97,8 @@ class Settlement:
                 self._memory.outcome(held, Ack())
                 self._done(held)
             return
+        if isinstance(error, InvalidMessage):
+            decision = PublishThenAck(slim(decision.publication))
         _log.error("%s keeps its delivery, its next step is not taken: %s", held.task_id, error)
         if isinstance(error, Unroutable):
             self._spawn(self._repair())

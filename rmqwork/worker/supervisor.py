@@ -175,7 +175,7 @@ class Worker:
         self.dispatcher.forget_suspects(channel)
         if self.returned:
             self.returned = [held for held in self.returned if held.settleable]
-        for held in self.dispatcher.running:
+        for held in (*self.dispatcher.running, *self.settlement.open):
             if held.delivery.channel is channel:
                 self.memory.runs_on(held)
 
