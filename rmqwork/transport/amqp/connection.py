@@ -62,7 +62,8 @@ class Connection(AsyncioConnection):
     def _read_frame(self) -> tuple[int, Any]:
         data = self._frame_buffer
         if data[:1] != _HEADER_FRAME:
-            return super()._read_frame()
+            consumed, value = super()._read_frame()
+            return consumed, value
         if len(data) < _FRAME.size:
             return 0, None
         _, number, size = _FRAME.unpack_from(data)

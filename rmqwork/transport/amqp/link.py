@@ -128,6 +128,7 @@ class AmqpLink:
 
     async def close(self) -> None:
         """Close the connection; gives up waiting for the broker's answer after 2 s."""
+        await asyncio.sleep(0)  # settlements of this loop turn leave at its end
         self._closing = True
         if self._ended.done():
             return
