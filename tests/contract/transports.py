@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
 from typing import Protocol
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from rmqwork.testing._management import Management, likely_urls
 from rmqwork.testing.broker import Broker
@@ -39,8 +41,8 @@ class Transport(Protocol):
         """
         ...
 
-    def cut(self) -> None:
-        """End all connections, from the broker's side."""
+    def cut(self, connections: int) -> None:
+        """End all connections, of which there are this many, from the broker's side."""
         ...
 
 
@@ -89,9 +91,14 @@ class RabbitMQ:
         finally:
             self._api.call("DELETE", f"users/{user}")
 
-    def cut(self) -> None:
-        """Delete the virtual host, which ends its connections, and make it again, empty."""
-        self._api.delete_vhost(unquote(self._vhost))
-        self._api.create_vhost(
-            unquote(self._vhost), unquote(urlsplit(self._url).username or "guest")
-        )
+    def cut(self, connections: int) -> None:
+        """Close this many connections, which are all that there are."""
+        place = f"vhosts/{self._vhost}/connections"
+        end = time.monotonic() + 20
+        names: list[str] = []
+        while len(names) < connections:  # the list of connections may lag some seconds behind
+            assert time.monotonic() < end, f"the broker lists {names} only"
+            names = [entry["name"] for entry in json.loads(self._api.call("GET", place))]
+            time.sleep(0.05)
+        for name in names:
+            self._api.call("DELETE", f"connections/{quote(name, safe='')}")
