@@ -11,11 +11,11 @@ import logging
 import random
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from time import monotonic
 from typing import Final
 
 from rmqwork import delays
+from rmqwork.batch import Batch, Entry
 from rmqwork.errors import (
     BrokerBlocked,
     BrokerUnavailable,
@@ -27,7 +27,8 @@ from rmqwork.errors import (
     RmqworkError,
     Unroutable,
 )
-from rmqwork.topology import Declaration, DeclareExchange, DeclareQueue, due_exchange
+from rmqwork.priorities import IgnoredPriorities
+from rmqwork.topology import Declaration, DeclareExchange, due_exchange
 from rmqwork.transport.port import Connector, Link, PublishChannel
 from rmqwork.types import Publication, Verdict
 
@@ -40,67 +41,12 @@ STABLE: Final = 5.0
 """Seconds after which a connection that ends was a good one: the next is tried soon."""
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 5.0
-_PRIORITIES_SINCE: Final = (4, 0)
 
 
 def backoff(attempt: int) -> float:
     """Seconds to wait before connecting again: doubled each time up to 5 s, with jitter."""
     most = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2 ** min(attempt, 10))
     return random.uniform(_BACKOFF_FIRST / 2, most)
-
-
-class Batch:
-    """The publications of one call, and the future of what becomes of them.
-
-    Args:
-        publications: in the order in which they are to be sent.
-        timeout: seconds for all of them.
-    """
-
-    __slots__ = ("deadline", "entries", "future", "open", "results", "timeout")
-
-    def __init__(self, publications: Sequence[Publication], timeout: float) -> None:
-        self.future: Future[list[PublishError | None]] = Future()
-        self.results: list[PublishError | None] = [None] * len(publications)
-        self.open = len(publications)
-        self.timeout = timeout
-        self.deadline = monotonic() + timeout
-        self.entries = [Entry(pub, self, index) for index, pub in enumerate(publications)]
-
-    def end(self, error: BaseException) -> None:
-        """End the whole call with an error that is not about one publication."""
-        for entry in self.entries:
-            entry.finished = True
-        self.open = 0
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class Entry:
-    """One publication between its submission and its end."""
-
-    __slots__ = ("batch", "finished", "index", "publication", "sent")
-
-    def __init__(self, publication: Publication, batch: Batch, index: int) -> None:
-        self.publication = publication
-        self.batch = batch
-        self.index = index
-        self.sent = False
-        self.finished = False
-
-    def finish(self, error: PublishError | None) -> bool:
-        """Note the end; true when it was the last of its batch."""
-        if self.finished:
-            return False
-        self.finished = True
-        batch = self.batch
-        batch.results[self.index] = error
-        batch.open -= 1
-        if batch.open:
-            return False
-        if not batch.future.done():
-            batch.future.set_result(batch.results)
-        return True
 
 
 class Publisher:
@@ -138,7 +84,7 @@ class Publisher:
         self._problem: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._ignored_priorities = _IgnoredPriorities(plan)
+        self._ignored_priorities = IgnoredPriorities(plan)
         self._runner = self._loop.create_task(self._run(), name="rmqwork-publisher")
 
     @property
@@ -408,30 +354,3 @@ def _error(publication: Publication, verdict: Verdict, text: str) -> PublishErro
 def _has_twin(declaration: DeclareExchange, plan: Sequence[Declaration]) -> bool:
     twin = due_exchange(declaration.name)
     return any(isinstance(other, DeclareExchange) and other.name == twin for other in plan)
-
-
-class _IgnoredPriorities:
-    """Says once when a priority is given where it means nothing."""
-
-    def __init__(self, plan: Sequence[Declaration]) -> None:
-        queues = [declaration for declaration in plan if isinstance(declaration, DeclareQueue)]
-        self._classic = {
-            queue.name: "x-max-priority" in queue.arguments
-            for queue in queues
-            if queue.arguments.get("x-queue-type") == "classic"
-        }
-        self._said: set[str] = set()
-
-    def check(self, publication: Publication, link: Link) -> None:
-        """Warn if this publication's priority has no effect on its queue."""
-        queue = publication.routing_key
-        if queue in self._said or self._classic.get(queue):
-            return
-        if queue in self._classic:
-            why = "it is a classic queue without max_priority"
-        elif link.server.version < _PRIORITIES_SINCE:
-            why = f"{link.server} has no priorities on quorum queues (4.0 and newer have)"
-        else:
-            return
-        self._said.add(queue)
-        _log.warning("priority= has no effect on queue %r: %s", queue, why)

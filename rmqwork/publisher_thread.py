@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
+from rmqwork.batch import Batch
 from rmqwork.errors import BrokerUnavailable, PublishError
-from rmqwork.publisher import Batch, Publisher
+from rmqwork.publisher import Publisher
 from rmqwork.topology import Declaration
 from rmqwork.transport.port import Connector
 from rmqwork.types import Publication

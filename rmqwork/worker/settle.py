@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Final
 
+from rmqwork.batch import Batch
 from rmqwork.errors import InvalidMessage, PublishError, Unroutable
-from rmqwork.publisher import Batch, Publisher, backoff
+from rmqwork.publisher import Publisher, backoff
 from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck, slim
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory

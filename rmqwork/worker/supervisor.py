@@ -11,10 +11,11 @@ from time import monotonic
 from typing import Final
 
 from rmqwork import headers as names
+from rmqwork.batch import Batch
 from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason
-from rmqwork.publisher import Batch, Publisher
+from rmqwork.publisher import Publisher
 from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
 from rmqwork.transport.port import ConsumeChannel
