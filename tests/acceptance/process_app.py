@@ -119,6 +119,11 @@ def until_stopping(ctx: Context) -> None:
 
 
 @app.task
+def half_done(ctx: Context) -> None:
+    ctx.progress(1, 2)
+
+
+@app.task
 def publishes() -> None:
     noop.delay()
 

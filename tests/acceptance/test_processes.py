@@ -100,6 +100,15 @@ class TestOutcomes:
             assert max(lags) < 0.5
             assert executor.backlog == 0
 
+    async def test_progress_is_told(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            number = pool.start(executor, "half_done")
+
+            assert isinstance(await pool.outcome(number), Success)
+            assert ("progress", number, 1.0, 2.0) in pool.messages
+
     @pytest.mark.parametrize("kind", ["thread", "async"])
     async def test_throughput_of_no_ops(self, kind):
         async with Pool() as pool:

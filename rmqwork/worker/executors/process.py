@@ -155,7 +155,7 @@ class ExecutorProcess:
     async def _serve(self, app: Any, state: object) -> None:
         """Run tasks until both inboxes have ended and what was started is reported."""
         threads_ended, loop_ended = asyncio.Event(), asyncio.Event()
-        runner = app.runner(state, stopping=self._stopping)
+        runner = app.runner(state, stopping=self._stopping, progress=self._progress)
         threads = TaskThreads(
             self._assignment.threads,
             runner=runner,
@@ -216,6 +216,10 @@ class ExecutorProcess:
     def _in_loop(self, function: Callable[..., object], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: too late to matter
             self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _progress(self, number: int, current: float, total: float | None) -> None:
+        whole = None if total is None else float(total)
+        self._outlet.send((("progress", number, float(current), whole),))
 
     def _give_back(self, numbers: list[int]) -> None:
         self._outlet.send((("back", numbers),))
