@@ -199,18 +199,25 @@ class App(Publishing):
         """The context manager of the lifespan, if there is one; for executors."""
         return None if self._lifespan is None else self._lifespan.open(self)
 
-    def runner(self, state: object = None, *, stopping: Signal | None = None) -> TaskRunner:
+    def runner(
+        self,
+        state: object = None,
+        *,
+        stopping: Signal | None = None,
+        progress: Callable[[int, float, float | None], None] | None = None,
+    ) -> TaskRunner:
         """What runs this app's tasks in this process; for executors and tests.
 
         Args:
             state: what the lifespan has yielded.
             stopping: set when the worker shuts down.
+            progress: told how far a task is: its delivery's number, current, total.
         """
         from rmqwork.context import NEVER
         from rmqwork.execution import TaskRunner
 
         self._state = state
-        return TaskRunner(self, state, stopping or NEVER)
+        return TaskRunner(self, state, stopping or NEVER, progress)
 
     def _make_publisher(self) -> PublishPort:
         from rmqwork.publisher_thread import ThreadedPublisher

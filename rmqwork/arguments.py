@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired
+from typing import Any, Final, NotRequired
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import CoreConfig, SchemaSerializer
 from typing_extensions import TypedDict
 
 from rmqwork.errors import ConfigurationError, InvalidMessage
-from rmqwork.message import TaskMessage
+from rmqwork.message import TaskMessage, hidden_in
 from rmqwork.parameters import Argument
 from rmqwork.validation import explain
+
+_ROOT: Final = CoreConfig(
+    ser_json_bytes=TaskMessage.model_config["ser_json_bytes"],
+    ser_json_inf_nan=TaskMessage.model_config["ser_json_inf_nan"],
+)
 
 
 class Arguments:
@@ -39,9 +45,18 @@ class Arguments:
             for argument in arguments
             if argument.kind is not inspect.Parameter.KEYWORD_ONLY
         ]
-        self._adapter = self._build(arguments)
+        adapter = self._build(arguments)
+        self._validator = adapter.validator
+        # A serializer has one configuration, that of its root, and a TypedDict brings none there.
+        self._serializer = SchemaSerializer(adapter.core_schema, _ROOT)
 
     def _build(self, arguments: Sequence[Argument]) -> TypeAdapter[dict[str, Any]]:
+        for argument in arguments:
+            if secret := hidden_in(argument.annotation):
+                raise ConfigurationError(
+                    f"task {self._name!r}: parameter {argument.name!r} is a {secret}, of which "
+                    "only asterisks would be published; send a reference"
+                )
         try:
             return _adapter(arguments)
         except Exception as error:
@@ -82,13 +97,13 @@ class Arguments:
             InvalidMessage: they do not fit the function.
         """
         try:
-            return self._adapter.validator.validate_python(values)  # type: ignore[no-any-return]
+            return self._validator.validate_python(values)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise InvalidMessage(f"{self._name}: {explain(error)}") from error
 
     def dump(self, values: dict[str, Any]) -> bytes:
         """The body for validated arguments."""
-        return self._adapter.serializer.to_json(values, by_alias=True, round_trip=True)
+        return self._serializer.to_json(values, by_alias=True, round_trip=True)
 
     def load(self, body: bytes) -> dict[str, Any]:
         """The arguments of a body.
@@ -96,7 +111,7 @@ class Arguments:
         Raises:
             ValidationError: they do not fit.
         """
-        return self._adapter.validator.validate_json(body)  # type: ignore[no-any-return]
+        return self._validator.validate_json(body)  # type: ignore[no-any-return]
 
 
 def _adapter(arguments: Sequence[Argument]) -> TypeAdapter[dict[str, Any]]:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args, get_origin
 
-from pydantic import AliasChoices, BaseModel, ConfigDict
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    WrapSerializer,
+)
 from pydantic.fields import FieldInfo
 
 from rmqwork.errors import ConfigurationError
@@ -180,13 +189,39 @@ def _check_field(cls: type[TaskMessage], name: str, info: FieldInfo) -> None:
     where = f"class {cls.__qualname__}: field {name!r}"
     if info.exclude and info.is_required():
         raise ConfigurationError(f"{where} is required and excluded from the body")
+    secret = hidden_in(info.annotation)
+    serialized = {
+        field
+        for decorator in cls.__pydantic_decorators__.field_serializers.values()
+        for field in decorator.info.fields
+    }
+    if secret and not serialized & {name, "*"} and not any(map(_is_serializer, info.metadata)):
+        raise ConfigurationError(
+            f"{where} is a {secret}, of which only asterisks would be published; send a reference, "
+            "or give it a field_serializer that reveals it"
+        )
     accepted = _accepted_names(cls, name, info)
     written = info.serialization_alias or name
     if accepted and written not in accepted:
+        read = " or ".join(map(repr, sorted(accepted)))
         raise ConfigurationError(
-            f"{where} is written as {written!r} and read as {' or '.join(sorted(accepted))}; "
-            "use alias= for both ways"
+            f"{where} is written as {written!r} and read as {read}; use alias= for both ways"
         )
+
+
+def hidden_in(annotation: object) -> str | None:
+    """The name of a secret type in an annotation, whose value pydantic writes as asterisks."""
+    origin = get_origin(annotation)
+    if origin is Annotated and any(map(_is_serializer, get_args(annotation)[1:])):
+        return None
+    found = origin or annotation
+    if isinstance(found, type) and issubclass(found, (SecretStr, SecretBytes, Secret)):
+        return found.__name__
+    return next(filter(None, map(hidden_in, get_args(annotation))), None)
+
+
+def _is_serializer(metadata: object) -> bool:
+    return isinstance(metadata, (PlainSerializer, WrapSerializer))
 
 
 def _accepted_names(cls: type[TaskMessage], name: str, info: FieldInfo) -> set[str]:

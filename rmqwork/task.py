@@ -131,9 +131,9 @@ class Task(Generic[P, R]):
             InvalidMessage: the arguments do not fit, or AMQP cannot carry them.
             PublishError: the broker did not take it, or nobody knows.
         """
-        encoded = self.encode(args, kwargs or {})
+        merged = self._with(options, "apply_async")
         return self.registry.app.publish_encoded(
-            encoded, self._with(options, "apply_async"), ("apply_async", "aapply_async")
+            self.encode(args, kwargs or {}), merged, ("apply_async", "aapply_async")
         )
 
     async def aapply_async(
@@ -143,8 +143,8 @@ class Task(Generic[P, R]):
         **options: Unpack[PublishOptions],
     ) -> AsyncResult[R]:
         """`apply_async` for asyncio."""
-        encoded = self.encode(args, kwargs or {})
-        return await self.registry.app.apublish_encoded(encoded, self._with(options, "apply_async"))
+        merged = self._with(options, "aapply_async")
+        return await self.registry.app.apublish_encoded(self.encode(args, kwargs or {}), merged)
 
     def options(self, **options: Unpack[PublishOptions]) -> Task[P, R]:
         """The same task; what is published through it has these options (see `PublishOptions`)."""
