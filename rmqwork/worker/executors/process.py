@@ -82,7 +82,9 @@ def _settle_in(parent: int) -> None:
     signal.signal(signal.SIGTERM, _left_to_the_worker)
     signal.signal(signal.SIGINT, _left_to_the_worker)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.register_at_fork(after_in_child=_default_signals)
+    os.register_at_fork(
+        before=_hold_signals, after_in_parent=_release_signals, after_in_child=_default_signals
+    )
     gc.enable()
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # `random` reseeds itself after a fork
@@ -92,10 +94,24 @@ def _left_to_the_worker(number: int, frame: object) -> None:
     """Ignore a signal."""
 
 
+_OURS: Final = {signal.SIGTERM, signal.SIGINT}
+_forking = threading.local()
+
+
+def _hold_signals() -> None:
+    """Before a task forks: what its child is sent in its first moments has to wait."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _default_signals() -> None:
     """In a child that a task forks: `multiprocessing` ends its children by SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _release_signals()
 
 
 class ExecutorProcess:
