@@ -1,0 +1,145 @@
+"""``rmqwork queues``: what waits where."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rmqwork.cli.applications import app_argument, connector, load
+from rmqwork.cli.output import Column, as_json_option, console, print_json, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rmqwork.app import App
+    from rmqwork.cli.rates import Rates
+    from rmqwork.topology import Queue
+    from rmqwork.transport.port import Link
+
+
+@click.command
+@app_argument
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    default=2.0,
+    show_default=True,
+    help="Between two looks.",
+)
+@as_json_option
+def queues(app: str | None, watch: bool, every: float, as_json: bool) -> None:
+    """Show each queue: ready messages, consumers, dead letters, and what is delayed.
+
+    Works over AMQP alone. If the management interface answers, messages in work and rates are
+    shown, too. With --watch --json one document a line.
+    """
+    found = load(app)
+    asyncio.run(_show(found, every if watch else None, as_json))
+
+
+async def _show(app: App, every: float | None, as_json: bool) -> None:
+    from rmqwork.cli.rates import Rates
+
+    rates = Rates(app.settings.broker)
+    out = console()
+    link = await connector(app).open("rmqwork queues")
+    try:
+        while True:
+            state = await look(link, app, rates)
+            if as_json:
+                print_json(state)
+                sys.stdout.flush()
+            else:
+                _print(out, state, clear=every is not None)
+            if every is None:
+                return
+            await asyncio.sleep(every)
+    finally:
+        await link.close()
+
+
+async def look(link: Link, app: App, rates: Rates) -> dict[str, Any]:
+    """The state of all queues of an app, as JSON values."""
+    from rmqwork.delays import LEVELS, level_name
+    from rmqwork.topology import UNROUTABLE
+
+    more = await rates.read()
+    delayed = [await link.depth(level_name(level)) for level in range(LEVELS)]
+    unroutable = await link.depth(UNROUTABLE)
+    return {
+        "broker": f"{link.server}",
+        "queues": [await _queue(link, queue, more) for queue in app.queues.values()],
+        "delayed": sum(depth.messages for depth in delayed if depth is not None),
+        "unroutable": None if unroutable is None else unroutable.messages,
+        "management": more is not None,
+    }
+
+
+async def _queue(
+    link: Link, queue: Queue, more: dict[str, dict[str, Any]] | None
+) -> dict[str, Any]:
+    from rmqwork.topology import dead_letter_queue
+
+    depths = [depth for name in queue.consumed() if (depth := await link.depth(name)) is not None]
+    dead = await link.depth(dead_letter_queue(queue.name))
+    known = [] if more is None else [more.get(name, {}) for name in queue.consumed()]
+    return {
+        "queue": queue.name,
+        "exists": bool(depths),
+        "type": known[0].get("type", queue.type) if known else queue.type,
+        "ready": sum(depth.messages for depth in depths) if depths else None,
+        "consumers": depths[0].consumers if depths else None,
+        "dead_letters": None if dead is None else dead.messages,
+        "unacked": sum(one.get("unacked", 0) for one in known) if known else None,
+        "in_per_s": known[0].get("in_per_s") if known else None,
+        "out_per_s": known[0].get("out_per_s") if known else None,
+    }
+
+
+def _print(out: Console, state: dict[str, Any], clear: bool) -> None:
+    columns = [
+        Column("queue", whole=True),
+        Column("type"),
+        Column("ready", "right"),
+        Column("consumers", "right"),
+        Column("dead letters", "right"),
+    ]
+    if state["management"]:
+        columns += [
+            Column("unacked", "right"),
+            Column("in/s", "right"),
+            Column("out/s", "right"),
+        ]
+    rows = [_cells(queue, state["management"]) for queue in state["queues"]]
+    if clear and out.is_terminal:
+        out.clear()
+    out.print(table(columns, rows, state["broker"]))
+    out.print(f"waiting in the delay queues: {state['delayed']}")
+    unroutable = state["unroutable"]
+    out.print(f"unroutable: {'absent' if unroutable is None else unroutable}")
+    sys.stdout.flush()
+
+
+def _cells(queue: dict[str, Any], management: bool) -> list[object]:
+    if not queue["exists"]:
+        cells: list[object] = [queue["queue"], "absent", "-", "-", _or_dash(queue["dead_letters"])]
+    else:
+        cells = [
+            queue["queue"],
+            queue["type"],
+            queue["ready"],
+            queue["consumers"],
+            _or_dash(queue["dead_letters"]),
+        ]
+    if management:
+        cells += [_or_dash(queue[name]) for name in ("unacked", "in_per_s", "out_per_s")]
+    return cells
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
