@@ -145,7 +145,7 @@ class App(Publishing):
         """
         problems = self._router.problems((task.name, task.queue) for task in self.tasks.values())
         for task in self.tasks.values():
-            _note(problems, lambda task=task: task.body)  # type: ignore[misc]
+            _note(problems, task.warm)
         _note(problems, self.topology)
         _note(problems, lambda: self.settings)
         if problems:

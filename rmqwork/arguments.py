@@ -16,10 +16,8 @@ from rmqwork.message import TaskMessage, hidden_in
 from rmqwork.parameters import Argument
 from rmqwork.validation import explain
 
-_ROOT: Final = CoreConfig(
-    ser_json_bytes=TaskMessage.model_config["ser_json_bytes"],
-    ser_json_inf_nan=TaskMessage.model_config["ser_json_inf_nan"],
-)
+_ROOT: Final = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
+"""As in `TaskMessage`."""
 
 
 class Arguments:

@@ -38,6 +38,11 @@ class Call:
         self._context = "" if first else parameters.context
         self.injects = injector is not None or parameters.context is not None
 
+    def warm(self) -> None:
+        """Do what the first call would do beforehand: once in the template, not in each fork."""
+        if self._injector is not None:
+            self._injector.warm(self._overrides.provider)
+
     def run(self, ctx: Context, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a sync function; ends its dependencies before it returns or raises.
 

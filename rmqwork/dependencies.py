@@ -117,6 +117,10 @@ class Injector:
         for dependant in dependants.values():
             self._check(where, dependant.dependency, localns, ())
 
+    def warm(self, provider: Provider) -> None:
+        """Read the signatures of all dependencies."""
+        self._models(provider)
+
     def solve(
         self, ctx: Context, stack: ExitStack, provider: Provider, given: Container[str] = ()
     ) -> dict[str, Any]:

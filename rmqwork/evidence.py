@@ -11,7 +11,7 @@ from typing import Final
 from rmqwork.outcome import Evidence
 
 _OURS: Final = os.path.dirname(__file__) + os.sep
-_THEIRS: Final = f"{os.sep}fast_depends{os.sep}"
+_THEIRS: Final = (f"{os.sep}fast_depends{os.sep}", f"{os.sep}anyio{os.sep}")
 _TEXT_MOST: Final = 4000
 _TRACEBACK_MOST: Final = 16000
 
@@ -53,7 +53,8 @@ def _users_part(traceback: TracebackType | None) -> TracebackType | None:
     at = traceback
     while at is not None:
         name = at.tb_frame.f_code.co_filename
-        if not (name.startswith(_OURS) or _THEIRS in name or name == contextlib.__file__):
+        ours = name.startswith(_OURS) or name == contextlib.__file__
+        if not ours and not any(part in name for part in _THEIRS):
             return at
         at = at.tb_next
     return traceback

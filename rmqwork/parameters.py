@@ -80,7 +80,7 @@ def parameters_of(
     arguments: list[Argument] = []
     context: str | None = None
     dependants: dict[str, Dependant] = {}
-    for index, parameter in enumerate(inspect.signature(function).parameters.values()):
+    for index, parameter in enumerate(_signature(function, where).parameters.values()):
         here = f"{where}: parameter {parameter.name!r}"
         annotation = _annotation(function, parameter, localns, here)
         dependant = dependant_of(parameter, annotation)
@@ -107,6 +107,15 @@ def parameters_of(
         raise ConfigurationError(f"{where}: put the message first, and the Context after it")
     is_async = _is_async(function)
     return Parameters(message, tuple(arguments), context, dependants, is_async)
+
+
+def _signature(function: Callable[..., Any], where: str) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (NameError, TypeError, ValueError) as error:  # NameError: annotations since Python 3.14
+        raise ConfigurationError(
+            f"{where}: its signature cannot be read ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _is_message(annotation: object) -> bool:

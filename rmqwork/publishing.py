@@ -11,7 +11,7 @@ from rmqwork import codec
 from rmqwork.canvas.signature import Signature
 from rmqwork.config import Settings, load_settings
 from rmqwork.errors import ConfigurationError
-from rmqwork.message import TaskMessage
+from rmqwork.message import TaskMessage, check_task_name
 from rmqwork.options import CallOptions, PublishOptions, parse
 from rmqwork.registry import TaskRegistry
 from rmqwork.results import AsyncResult
@@ -185,6 +185,7 @@ class Publishing(TaskRegistry):
         task = self.tasks.get(name)
         if task is not None:
             return task.encode_fields(fields or {})
+        check_task_name(name, f"App {self.name!r}, send_task")
         return Encoded(name, codec.dump_fields(name, fields or {}), version, None, fields or {})
 
     def _compose_many(

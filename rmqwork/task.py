@@ -196,6 +196,15 @@ class Task(Generic[P, R]):
         overrides = self.registry.overrides
         return Call(self.function, self.parameters, self._injector, overrides)
 
+    def warm(self) -> None:
+        """Build all that publishing and running it need, and find what is wrong with it.
+
+        Raises:
+            ConfigurationError: see `arguments`.
+        """
+        _ = self.body
+        self.call.warm()
+
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Encoded:
         """The message for these arguments.
 

@@ -120,6 +120,14 @@ def test_by_name_an_unknown_task_is_sent_as_it_is(app, port):
     assert (sent.headers, sent.routing_key) == ({"rmqwork-version": 3}, "low")
 
 
+def test_by_name_the_name_must_be_one(app, port):
+    for wrong in ("", "x" * 256, "a\nb", None):
+        with pytest.raises(ConfigurationError, match="App 'shop', send_task"):
+            app.send_task(wrong)
+
+    assert port.sent == []
+
+
 def test_a_publish_that_fails_raises_with_the_id(app, port):
     port.answer = lambda publication: Unroutable("no queue")
 
@@ -184,7 +192,7 @@ def test_topology_has_what_the_app_names():
     assert {"events", "events.due", "a", "a.dlq", "rmqwork.tasks"} <= names
 
 
-def test_close_flushes_and_a_later_publish_begins_anew(app, port):
+def test_close_flushes_once(app, port):
     app.publish(Resize(width=1))
 
     assert app.close() == 0
