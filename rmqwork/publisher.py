@@ -216,6 +216,14 @@ class Publisher:
             batch.end(error)
         self._batches.clear()
 
+    def _refuse_delayed(self, error: ConfigurationError) -> None:
+        """End the calls that need the delay queues; others have nothing to do with them."""
+        self._delays = None
+        for batch in tuple(self._batches):
+            if any(entry.publication.due is not None for entry in batch.entries):
+                batch.end(error)
+                self._batches.discard(batch)
+
     # ── publishing ────────────────────────────────────────────────────────────────────────────
 
     def _pump(self) -> None:
@@ -226,7 +234,8 @@ class Publisher:
             if link.blocked:
                 return
             entry = waiting[0]
-            if entry.publication.due is not None and not self._delays_are_ready(link):
+            delayed = entry.publication.due is not None and not entry.finished
+            if delayed and not self._delays_are_ready(link):
                 return
             waiting.popleft()
             if not entry.finished:
@@ -275,7 +284,7 @@ class Publisher:
             for difference in await link.declare(plan):
                 _log.warning("%s; used as it is", difference)
         except RmqworkError as error:
-            self._refuse(ConfigurationError(f"the delay queues cannot be used: {error}"))
+            self._refuse_delayed(ConfigurationError(f"the delay queues cannot be used: {error}"))
         except Exception as error:
             _log.debug("publisher: the delay queues were not declared: %s", error)
             if link.is_open:
@@ -297,11 +306,16 @@ class Publisher:
     def _sweep(self) -> None:
         self._timer = None
         now = monotonic() + 0.001
-        for batch in [batch for batch in self._batches if batch.deadline <= now]:
+        late = [batch for batch in self._batches if batch.deadline <= now]
+        for batch in late:
             for entry in batch.entries:
                 if not entry.finished:
                     entry.finish(self._too_late(entry))
             self._batches.discard(batch)
+        if late:  # without a connection nothing else would take them out
+            kept = [entry for entry in self._waiting if not entry.finished]
+            self._waiting.clear()
+            self._waiting.extend(kept)
         if self._batches:
             self._set_timer(min(batch.deadline for batch in self._batches))
 

@@ -158,6 +158,8 @@ async def _declare_one(connection: Connection, declaration: Declaration) -> list
             await rpc.close()
             return found
         except ChannelClosed as closed:
+            if not connection.is_open:
+                raise
             if closed.code == _ACCESS_REFUSED and await _exists(connection, declaration):
                 return found
             match = (
