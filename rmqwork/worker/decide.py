@@ -11,6 +11,7 @@ from time import time
 from typing import Final
 
 from rmqwork import headers as names
+from rmqwork.delays import DUE_HEADER
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
 from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork.types import Delivery, Publication
@@ -150,14 +151,17 @@ def _origin(held: Held) -> dict[str, object]:
     """Where the message was first published; what earlier attempts noted goes over it."""
     delivery = held.delivery
     return {
-        names.EXCHANGE: delivery.exchange,
+        # a delayed first publish comes from a delay queue, and names the exchange that it was for
+        names.EXCHANGE: delivery.headers.get(DUE_HEADER, delivery.exchange),
         names.ROUTING_KEY: delivery.routing_key,
         names.QUEUE: held.queue,
     }
 
 
 def _size(headers: dict[str, object]) -> int:
-    return sum(len(key) + len(str(value)) for key, value in headers.items())
+    return sum(
+        len(key) + len(str(value).encode("utf-8", "replace")) for key, value in headers.items()
+    )
 
 
 def _copy(
