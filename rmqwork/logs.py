@@ -13,6 +13,10 @@ from rmqwork.errors import ConfigurationError
 
 FIELDS: Final = "rmqwork"
 """The attribute of a log record that holds its fields."""
+_STANDARD: Final = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+)
+"""What every record has."""
 _QUIET: Final = "\x1b[2m"
 _COLORS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _RESET: Final = "\x1b[0m"
@@ -44,9 +48,10 @@ def configure(log_format: str | None, level: str) -> None:
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    """The fields that a record carries, beside its message."""
-    fields = getattr(record, FIELDS, None)
-    return fields if isinstance(fields, Mapping) else {}
+    """The fields that a record carries beside its message: ours, and all given as ``extra=``."""
+    given = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    fields = given.pop(FIELDS, None)
+    return {**given, **fields} if isinstance(fields, Mapping) else given
 
 
 class JsonFormatter(logging.Formatter):
