@@ -1,0 +1,3 @@
+"""An app that cannot be imported."""
+
+raise LookupError("the answer is not in the environment")
