@@ -12,7 +12,8 @@ def connect(urls: Sequence[str], heartbeat: int | None = None) -> Connector:
     """The connector for a broker's addresses; opens nothing yet.
 
     Args:
-        urls: one or more addresses of the same broker or cluster, ``amqp://`` or ``amqps://``.
+        urls: one or more addresses of the same broker or cluster, ``amqp://`` or ``amqps://``; or
+            ``memory://`` or ``memory://name``, a broker in this process.
         heartbeat: seconds between heartbeats; None = what the address or the broker says.
 
     Raises:
@@ -22,6 +23,10 @@ def connect(urls: Sequence[str], heartbeat: int | None = None) -> Connector:
         raise ConfigurationError(
             "no broker is configured; pass App(broker='amqp://…') or set RMQWORK_BROKER"
         )
+    if any(url.startswith("memory:") for url in urls):
+        from rmqwork.transport.memory.connector import MemoryConnector
+
+        return MemoryConnector.of(urls)
     from rmqwork.transport.amqp.connector import AmqpConnector
 
     return AmqpConnector(urls, heartbeat)

@@ -1,0 +1,111 @@
+"""Dead-lettering: where a message goes that leaves its queue unconsumed.
+
+Sources: RabbitMQ guides "Dead Letter Exchanges" and "Quorum Queues" (at-least-once); FACTS measured
+on 4.3: a queue whose 32 oldest letters are not taken sends no others, and tries them again after
+180 s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from rmqwork.transport.memory.message import Death, Message, stamp
+from rmqwork.transport.port import ChannelClosed
+
+if TYPE_CHECKING:
+    from rmqwork.transport.memory.broker import MemoryBroker
+    from rmqwork.transport.memory.queues import MemoryQueue
+
+_WINDOW: Final = 32
+_RETRY_AFTER: Final = 180.0
+
+
+class _Letter:
+    """A dead letter whose queue keeps it until its targets have it."""
+
+    __slots__ = ("message", "taken_by")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.taken_by: set[str] = set()
+
+
+class Burial:
+    """Dead-letters for a broker."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self._letters: dict[MemoryQueue, deque[_Letter]] = {}
+        self._waiting: set[MemoryQueue] = set()
+
+    def bury(self, queue: MemoryQueue, message: Message, reason: str) -> None:
+        """A message leaves a queue; without a dead-letter exchange it is gone."""
+        exchange = queue.dead_letter_exchange
+        if exchange is None:
+            return
+        content = message.content
+        when = stamp(self._broker.wall())
+        death = Death(queue.name, reason, content.exchange, message.routing_keys, when)
+        buried = message.buried(death, exchange, queue.dead_letter_routing_key)
+        if queue.at_least_once:
+            self._letters.setdefault(queue, deque()).append(_Letter(buried))
+            self._send(queue)
+            return
+        for target in self._targets(buried):
+            self._broker.put(target, buried)
+
+    def held(self, queue: MemoryQueue) -> int:
+        """How many letters a queue still keeps."""
+        return len(self._letters.get(queue, ()))
+
+    def _targets(self, message: Message) -> list[MemoryQueue]:
+        try:
+            targets = self._broker.targets(message)
+        except ChannelClosed:
+            return []
+        return [target for target in targets if not _cycle(target.name, message)]
+
+    def _send(self, queue: MemoryQueue) -> None:
+        """Try the letters of a queue, as far as its window goes."""
+        letters = self._letters[queue]
+        tried = 0
+        while tried < min(_WINDOW, len(letters)):
+            letter = letters[tried]
+            if self._taken(letter):
+                del letters[tried]
+            else:
+                tried += 1
+        if letters and queue not in self._waiting:
+            self._waiting.add(queue)
+            again = self._broker.now() + _RETRY_AFTER
+            self._broker.later(again, lambda: self._again(queue))
+
+    def _again(self, queue: MemoryQueue) -> None:
+        self._waiting.discard(queue)
+        if not queue.deleted:
+            self._send(queue)
+
+    def _taken(self, letter: _Letter) -> bool:
+        """Whether all targets have a letter now. One that would go in a circle is dropped."""
+        try:
+            all_targets = self._broker.targets(letter.message)
+        except ChannelClosed:
+            return False
+        targets = [target for target in all_targets if not _cycle(target.name, letter.message)]
+        if not all_targets:
+            return False
+        for target in targets:
+            if target.name not in letter.taken_by and self._broker.put(target, letter.message):
+                letter.taken_by.add(target.name)
+        return letter.taken_by.issuperset(target.name for target in targets)
+
+
+def _cycle(queue: str, message: Message) -> bool:
+    """Whether a message has been in a queue before without having been rejected since."""
+    for death in message.deaths:
+        if death.reason == "rejected":
+            return False
+        if death.queue == queue:
+            return True
+    return False

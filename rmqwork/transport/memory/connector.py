@@ -1,0 +1,74 @@
+"""Where links to brokers in memory come from."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.transport.memory.broker import MemoryBroker
+from rmqwork.transport.memory.link import MemoryLink
+from rmqwork.transport.memory.rights import Rights
+
+_brokers: dict[str, MemoryBroker] = {}
+_lock = threading.Lock()
+
+
+def memory_broker(name: str = "") -> MemoryBroker:
+    """The broker at ``memory://name`` in this process; made, with the real clock, if need be."""
+    with _lock:
+        return _brokers.setdefault(name, MemoryBroker(name))
+
+
+def keep(broker: MemoryBroker) -> None:
+    """Make a broker the one at its address."""
+    with _lock:
+        _brokers[broker.name] = broker
+
+
+def drop(broker: MemoryBroker) -> None:
+    """Let go of a broker; what is connected stays so."""
+    with _lock:
+        if _brokers.get(broker.name) is broker:
+            del _brokers[broker.name]
+
+
+class MemoryConnector:
+    """Opens connections to a broker in memory; see `rmqwork.transport.port.Connector`.
+
+    Args:
+        broker: which.
+        rights: of the user that connects.
+    """
+
+    def __init__(self, broker: MemoryBroker, rights: Rights | None = None) -> None:
+        self.broker = broker
+        self._rights = rights or Rights()
+
+    @classmethod
+    def of(cls, urls: Sequence[str]) -> MemoryConnector:
+        """The connector for one address, ``memory://`` or ``memory://name``.
+
+        Raises:
+            ConfigurationError: there is more than one, or it is none of these.
+        """
+        if len(set(urls)) != 1:
+            raise ConfigurationError(f"one memory:// address, not {', '.join(urls)}")
+        parts = urlsplit(urls[0])
+        if parts.scheme != "memory" or parts.path not in ("", "/"):
+            raise ConfigurationError(f"{urls[0]!r} is not memory:// or memory://name")
+        return cls(memory_broker(parts.netloc))
+
+    @property
+    def label(self) -> str:
+        """The address."""
+        return self.broker.url
+
+    async def open(self, name: str) -> MemoryLink:
+        """Open a connection; see the port."""
+        await asyncio.sleep(0)
+        if self.broker.faults.refuses_connections:
+            raise BrokerUnavailable(f"no connection to the broker ({self.label}: refused)")
+        return MemoryLink(self.broker, name, self._rights)
