@@ -56,7 +56,10 @@ class Settlement:
         """Carry a decision out, now or as soon as it is safe."""
         held.stage = Stage.FINISHED
         if not held.settleable:
-            self._memory.outcome(held, decision)
+            if isinstance(decision, HandBack):  # the loss of its channel has handed it back
+                self._memory.finished(held)
+            else:
+                self._memory.outcome(held, decision)
             self._done(held)
             return
         match decision:
