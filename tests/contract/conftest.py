@@ -9,12 +9,15 @@ import pytest
 from rmqwork.testing.broker import vhost
 from rmqwork.transport.port import Connector, Link, PublishChannel
 from tests.contract.facts import Facts
-from tests.contract.transports import RabbitMQ, Transport
+from tests.contract.transports import Memory, RabbitMQ, Transport
 
 
-@pytest.fixture(params=[pytest.param("rabbitmq", marks=pytest.mark.broker)])
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.broker)])
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     """An empty broker behind the port."""
+    if request.param == "memory":
+        yield Memory()
+        return
     broker = request.getfixturevalue("broker")
     with vhost(broker) as url:
         yield RabbitMQ(broker, url, request.getfixturevalue("broker_version"))

@@ -14,7 +14,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from rmqwork.testing._management import Management, likely_urls
 from rmqwork.testing.broker import Broker
 from rmqwork.transport import connect
+from rmqwork.transport.memory import MemoryBroker, MemoryConnector
+from rmqwork.transport.memory.rights import Rights
 from rmqwork.transport.port import Connector
+from rmqwork.types import Server
 from tests.contract.facts import Facts, rabbitmq_facts
 
 
@@ -22,6 +25,7 @@ class Transport(Protocol):
     """A broker that is empty when a test begins."""
 
     facts: Facts
+    server: Server
 
     def connector(self) -> Connector:
         """A connector with all rights."""
@@ -57,6 +61,7 @@ class RabbitMQ:
 
     def __init__(self, broker: Broker, url: str, version: tuple[int, ...]) -> None:
         self.facts = rabbitmq_facts(version)
+        self.server = Server("RabbitMQ", version)
         self._url = url.split(",")[0]
         self._vhost = urlsplit(self._url).path[1:]
         candidates = [broker.management_url] if broker.management_url else likely_urls(self._url)
@@ -102,3 +107,35 @@ class RabbitMQ:
             time.sleep(0.05)
         for name in names:
             self._api.call("DELETE", f"connections/{quote(name, safe='')}")
+
+
+class Memory:
+    """A broker in this process, which behaves as RabbitMQ 4.3."""
+
+    def __init__(self) -> None:
+        self.facts = rabbitmq_facts((4, 3))
+        self.server = Server("rmqwork in memory, like RabbitMQ", (4, 3))
+        self._broker = MemoryBroker(secrets.token_hex(4))
+
+    def connector(self) -> Connector:
+        """A connector with all rights."""
+        return MemoryConnector(self._broker)
+
+    @contextmanager
+    def restricted(
+        self,
+        *,
+        configure: str = ".*",
+        write: str = ".*",
+        read: str = ".*",
+        topics: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[Connector]:
+        """A connector of a user made for it, who may not log in after the end."""
+        user = f"user-{secrets.token_hex(4)}"
+        yield MemoryConnector(self._broker, Rights(configure, write, read, topics, user))
+        self._broker.refuse_user(user)
+
+    def cut(self, connections: int) -> None:
+        """Close all connections."""
+        assert len(self._broker.links) == connections
+        self._broker.drop_connections()

@@ -43,6 +43,7 @@ class MemoryBroker:
         self.queues: dict[str, MemoryQueue] = {}
         self.links: set[MemoryLink] = set()
         self.blocks_publishers = False
+        self.refused_users: set[str] = set()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._burial = Burial(self)
@@ -225,6 +226,10 @@ class MemoryBroker:
             self.blocks_publishers = blocked
             for link in list(self.links):
                 link.tell_blocked(blocked)
+
+    def refuse_user(self, user: str) -> None:
+        """Let nobody connect as this user."""
+        self.refused_users.add(user)
 
     def drop_connections(self, reason: str = "CONNECTION_FORCED (320)") -> None:
         """End all connections, as a broker that restarts does."""

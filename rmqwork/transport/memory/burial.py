@@ -31,13 +31,23 @@ class _Letter:
         self.taken_by: set[str] = set()
 
 
+class _Outbox:
+    """The letters of one queue: those that were tried in vain, and those behind them."""
+
+    __slots__ = ("again", "tried", "waiting")
+
+    def __init__(self) -> None:
+        self.tried: list[_Letter] = []
+        self.waiting: deque[_Letter] = deque()
+        self.again = False
+
+
 class Burial:
     """Dead-letters for a broker."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
-        self._letters: dict[MemoryQueue, deque[_Letter]] = {}
-        self._waiting: set[MemoryQueue] = set()
+        self._outboxes: dict[MemoryQueue, _Outbox] = {}
 
     def bury(self, queue: MemoryQueue, message: Message, reason: str) -> None:
         """A message leaves a queue; without a dead-letter exchange it is gone."""
@@ -49,15 +59,17 @@ class Burial:
         death = Death(queue.name, reason, content.exchange, message.routing_keys, when)
         buried = message.buried(death, exchange, queue.dead_letter_routing_key)
         if queue.at_least_once:
-            self._letters.setdefault(queue, deque()).append(_Letter(buried))
-            self._send(queue)
+            outbox = self._outboxes.setdefault(queue, _Outbox())
+            outbox.waiting.append(_Letter(buried))
+            self._send(queue, outbox)
             return
         for target in self._targets(buried):
             self._broker.put(target, buried)
 
     def held(self, queue: MemoryQueue) -> int:
         """How many letters a queue still keeps."""
-        return len(self._letters.get(queue, ()))
+        outbox = self._outboxes.get(queue)
+        return 0 if outbox is None else len(outbox.tried) + len(outbox.waiting)
 
     def _targets(self, message: Message) -> list[MemoryQueue]:
         try:
@@ -66,25 +78,24 @@ class Burial:
             return []
         return [target for target in targets if not _cycle(target.name, message)]
 
-    def _send(self, queue: MemoryQueue) -> None:
-        """Try the letters of a queue, as far as its window goes."""
-        letters = self._letters[queue]
-        tried = 0
-        while tried < min(_WINDOW, len(letters)):
-            letter = letters[tried]
-            if self._taken(letter):
-                del letters[tried]
-            else:
-                tried += 1
-        if letters and queue not in self._waiting:
-            self._waiting.add(queue)
-            again = self._broker.now() + _RETRY_AFTER
-            self._broker.later(again, lambda: self._again(queue))
+    def _send(self, queue: MemoryQueue, outbox: _Outbox) -> None:
+        """Try the letters of a queue that wait, as far as its window goes."""
+        while outbox.waiting and len(outbox.tried) < _WINDOW:
+            letter = outbox.waiting.popleft()
+            if not self._taken(letter):
+                outbox.tried.append(letter)
+        if outbox.tried and not outbox.again:
+            outbox.again = True
+            self._broker.later(
+                self._broker.now() + _RETRY_AFTER, lambda: self._try_again(queue, outbox)
+            )
 
-    def _again(self, queue: MemoryQueue) -> None:
-        self._waiting.discard(queue)
+    def _try_again(self, queue: MemoryQueue, outbox: _Outbox) -> None:
+        outbox.again = False
         if not queue.deleted:
-            self._send(queue)
+            outbox.waiting.extendleft(reversed(outbox.tried))
+            outbox.tried.clear()
+            self._send(queue, outbox)
 
     def _taken(self, letter: _Letter) -> bool:
         """Whether all targets have a letter now. One that would go in a circle is dropped."""

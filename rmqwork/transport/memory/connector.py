@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.transport.memory.broker import MemoryBroker
 from rmqwork.transport.memory.link import MemoryLink
-from rmqwork.transport.memory.rights import Rights
+from rmqwork.transport.memory.rights import GUEST, Rights
 
 _brokers: dict[str, MemoryBroker] = {}
 _lock = threading.Lock()
@@ -63,12 +63,18 @@ class MemoryConnector:
 
     @property
     def label(self) -> str:
-        """The address."""
-        return self.broker.url
+        """The address, with the user if it is a special one."""
+        user = self._rights.user
+        return self.broker.url if user == GUEST else f"memory://{user}@{self.broker.name}"
 
     async def open(self, name: str) -> MemoryLink:
         """Open a connection; see the port."""
         await asyncio.sleep(0)
+        reason = ""
         if self.broker.faults.refuses_connections:
-            raise BrokerUnavailable(f"no connection to the broker ({self.label}: refused)")
+            reason = "connection refused, as the test has ordered"
+        elif self._rights.user in self.broker.refused_users:
+            reason = f"login refused for user {self._rights.user!r}"
+        if reason:
+            raise BrokerUnavailable(f"no connection to the broker ({self.label}: {reason})")
         return MemoryLink(self.broker, name, self._rights)

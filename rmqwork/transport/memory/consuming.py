@@ -68,11 +68,12 @@ class MemoryConsumeChannel:
         rank = priority if isinstance(priority, int) else 0
         with self._link.broker.at_work():
             found = self._found(queue)
-            consumer = Consumer(self, tag, prefetch, rank, on_cancel)
-            self._consumers[tag] = (found, consumer)
-            self._deliver[tag] = deliver
-            found.consumers.append(consumer)
-            self._link.broker.touched(found)
+            if found is not None:
+                consumer = Consumer(self, tag, prefetch, rank, on_cancel)
+                self._consumers[tag] = (found, consumer)
+                self._deliver[tag] = deliver
+                found.consumers.append(consumer)
+                self._link.broker.touched(found)
         await self._turn()
         return tag
 
@@ -106,22 +107,23 @@ class MemoryConsumeChannel:
     async def get(self, queue: str) -> Delivery | None:
         """Fetch one message; see the port."""
         with self._link.broker.at_work():
-            found = self._found(queue)
-            if found.quorum and found.single:
-                raise self._fail(ChannelClosed(405, _LOCKED.format(queue)))
-            entry = found.take()
-            delivery = None if entry is None else self._delivery(found, entry, None)
+            found, delivery = self._found(queue), None
+            if found is not None and found.quorum and found.single:
+                self._fail(ChannelClosed(405, _LOCKED.format(queue)))
+            elif found is not None and (entry := found.take()) is not None:
+                delivery = self._delivery(found, entry, None)
         await self._turn()
         return delivery
 
-    def _found(self, queue: str) -> MemoryQueue:
-        """A queue that this user may read; a failure closes the channel."""
+    def _found(self, queue: str) -> MemoryQueue | None:
+        """A queue that this user may read; None when the channel was closed for it."""
         self._operate()
         try:
             self._link.rights.check(self._link.rights.read, "queue", queue)
             return self._link.broker.find(queue)
         except ChannelClosed as closed:
-            raise self._fail(closed) from None
+            self._fail(closed)
+            return None
 
     def _delivery(self, queue: MemoryQueue, entry: Entry, consumer: Consumer | None) -> Delivery:
         tag = next(self._tags)
@@ -221,11 +223,10 @@ class MemoryConsumeChannel:
         if not asked:
             self._link.post(self._closed, str(reason))
 
-    def _fail(self, closed: ChannelClosed) -> ChannelClosed:
+    def _fail(self, closed: ChannelClosed) -> None:
         """The broker closes the channel."""
         self._link.forget(self)
         self.end(closed, asked=False)
-        return closed
 
     def _operate(self) -> None:
         if self._reason is not None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from rmqwork.transport.port import ChannelClosed
 
-_ACCESS_REFUSED = 403
+GUEST: Final = "guest"
+_ACCESS_REFUSED: Final = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Rights:
     write: str = ".*"
     read: str = ".*"
     topics: Mapping[str, str] = field(default_factory=dict)
-    user: str = "guest"
+    user: str = GUEST
 
     def check(self, pattern: str, kind: str, name: str) -> None:
         """See that a name fits one of these patterns.
@@ -39,7 +41,7 @@ class Rights:
             ChannelClosed: it does not (403).
         """
         known = name or ("amq.default" if kind == "exchange" else name)
-        if not re.search(pattern, known):
+        if not _fits(pattern, known):
             raise self._refused(f"{kind} '{known}'")
 
     def check_topic(self, exchange: str, routing_key: str) -> None:
@@ -49,9 +51,14 @@ class Rights:
             ChannelClosed: it may not (403).
         """
         pattern = self.topics.get(exchange)
-        if pattern is not None and not re.search(pattern, routing_key):
+        if pattern is not None and not _fits(pattern, routing_key):
             raise self._refused(f"topic '{routing_key}' in exchange '{exchange}'")
 
     def _refused(self, what: str) -> ChannelClosed:
         text = f"ACCESS_REFUSED - access to {what} in vhost '/' refused for user '{self.user}'"
         return ChannelClosed(_ACCESS_REFUSED, text)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """An empty pattern fits the empty name alone."""
+    return re.search(pattern or "^$", name) is not None

@@ -37,19 +37,20 @@ class Ticker:
         threading.Thread(target=self._run, name="rmqwork-memory", daemon=True).start()
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while True:
-                    assert self._due is not None
-                    wait = self._due - self._ticking.now()
-                    if wait <= 0:
-                        break
-                    self._condition.wait(wait)
-                self._due = None
+        while self._wait():
             due = self._ticking.tick()
-            with self._condition:
-                if due is not None:
+            if due is not None:
+                with self._condition:
                     self._due = due if self._due is None else min(due, self._due)
-                if self._due is None:
-                    self._runs = False
-                    return
+
+    def _wait(self) -> bool:
+        """Wait until something is due; false when nothing is, and the thread ends."""
+        with self._condition:
+            while self._due is not None:
+                wait = self._due - self._ticking.now()
+                if wait <= 0:
+                    self._due = None
+                    return True
+                self._condition.wait(wait)
+            self._runs = False
+            return False
