@@ -69,7 +69,7 @@ class Evidence:
     """What went wrong, as it is kept with a dead letter and shown in a log line.
 
     Args:
-        type: the exception's class, qualified unless builtin (``ValueError``, ``shop.errors.Busy``).
+        type: the exception's class, qualified unless builtin: ``ValueError``, ``shop.Busy``.
         message: the exception's text.
         traceback: the formatted traceback, or an empty string.
     """
@@ -81,7 +81,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The task ran to its end. ``result`` is its encoded return value, or None if nobody wants it."""
+    """The task ran to its end. ``result`` is its encoded value; None: nobody wants it."""
 
     duration: float
     result: bytes | None = None
@@ -89,7 +89,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """The task is to run again after ``delay`` seconds; ``counts`` says whether an attempt is spent."""
+    """The task is to run again after ``delay`` seconds; ``counts``: an attempt is spent."""
 
     duration: float
     delay: float

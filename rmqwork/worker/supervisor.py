@@ -337,5 +337,15 @@ def _message(held: Held) -> wire.Message:
         held.task_id,
         delivery.headers or None,
         delivery.content_type,
-        None,
+        _extras(delivery),
     )
+
+
+def _extras(delivery: Delivery) -> dict[str, object] | None:
+    """What few messages have or few tasks want, by name."""
+    extras: dict[str, object] = {}
+    if delivery.timestamp is not None:
+        extras["timestamp"] = delivery.timestamp
+    if delivery.content_encoding is not None:
+        extras["content_encoding"] = delivery.content_encoding
+    return extras or None
