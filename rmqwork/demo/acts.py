@@ -173,7 +173,7 @@ def _whole(folder: Path, names: set[str]) -> int:
     return whole
 
 
-async def play_with_others(stage: Stage, count: int) -> tuple[Load, Played]:
+async def play_with_others(stage: Stage, count: int) -> Played:
     """Play with workers that somebody else has started, such as the containers of Compose."""
 
     async def nobody(stage: Stage, watch: Watch) -> list[Departure]:
@@ -181,4 +181,4 @@ async def play_with_others(stage: Stage, count: int) -> tuple[Load, Played]:
         return []
 
     load = await asyncio.to_thread(draw, stage, count)
-    return load, await play(stage, load, nobody)
+    return await play(stage, load, nobody)

@@ -24,7 +24,7 @@ from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field
-from tenacity import wait_exponential_jitter
+from tenacity import wait_exponential, wait_random
 
 from rmqwork import App, Context, Middleware, Queue, Reject, Retry, TaskMessage
 from rmqwork.demo.ledger import LedgerWriter
@@ -113,7 +113,7 @@ def studio() -> Iterator[Studio]:
 
 POLICY: Final = Retry(
     max_attempts=5,
-    wait=wait_exponential_jitter(initial=0.25, max=10, jitter=0.25),
+    wait=wait_exponential(multiplier=0.25, max=10) + wait_random(0, 0.25),
     give_up_on=BrokenImage,
 )
 

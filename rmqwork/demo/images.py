@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -94,9 +95,13 @@ def write_images(folder: Path, orders: Sequence[Order]) -> Iterator[tuple[Order,
         return
     # Not "fork": this process may have threads already.
     processes = min(os.cpu_count() or 1, len(batches))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for batch, paths in zip(
-            batches, pool.map(write_batch, [str(folder)] * len(batches), batches), strict=True
-        ):
+    pool = ProcessPoolExecutor(
+        processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        written = pool.map(write_batch, [str(folder)] * len(batches), batches)
+        for batch, paths in zip(batches, written, strict=True):
             for order, path in zip(batch, paths, strict=True):
                 yield order, Path(path)
+    finally:
+        pool.shutdown(cancel_futures=True)

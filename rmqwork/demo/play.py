@@ -6,9 +6,11 @@ import asyncio
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from rmqwork.deadletters import DeadLetter
 from rmqwork.demo import EXIT_CANNOT, EXIT_INTERRUPTED, EXIT_LOST, DemoOptions
 from rmqwork.demo.acts import HIGH, LOW, Stalled, Watch, all_settled, draw, in_the_middle, play
 from rmqwork.demo.report import further, report
@@ -32,7 +34,7 @@ def perform(options: DemoOptions) -> int:
             url = stack.enter_context(vhost(broker))
             return _on_broker(url, folder, options, here)
     except KeyboardInterrupt:
-        here.say("interrupted; the workers, the queues and the broker are cleared away")
+        here.say("interrupted; workers, queues and all that was started are cleared away")
         return EXIT_INTERRUPTED
     except (RmqworkError, BrokerCannot) as error:
         print(f"rmqwork demo: {error}", file=sys.stderr)
@@ -59,23 +61,26 @@ def _on_broker(url: str, folder: Path, options: DemoOptions, here: Screen) -> in
         stage = Stage(url, images, thumbnails, logs, source.url, here)
         load = draw(stage, options.tasks)
         played = asyncio.run(play(stage, load, _work_with_a_change))
-        good = report(here, load, played)
+        good = report(here, played)
         if options.keep:
-            _keep(stage, folder)
+            _keep(stage, folder, played.letters)
         else:
             here.say("To look around in the queues and the dead letters: rmqwork demo --keep")
     return 0 if good else EXIT_LOST
 
 
-def _keep(stage: Stage, folder: Path) -> None:
+def _keep(stage: Stage, folder: Path, letters: Sequence[DeadLetter]) -> None:
     address = folder / "broker"
     address.touch(mode=0o600)
     address.write_text(stage.url)
-    stage.screen.say(further(address))
-    with suppress(KeyboardInterrupt):
+    stage.screen.say(further(address, letters))
+    try:
         while True:
             signal.pause()
-    address.unlink()
+    except KeyboardInterrupt:
+        stage.screen.say("the queues and all that was started are cleared away")
+    finally:
+        address.unlink()
 
 
 async def _work_with_a_change(stage: Stage, watch: Watch) -> list[Departure]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rmqwork.deadletters import DeadLetter
-from rmqwork.demo.load import Load
 from rmqwork.demo.screen import Screen
 from rmqwork.demo.stage import Played
 from rmqwork.demo.workers import APP
@@ -15,7 +14,7 @@ from rmqwork.demo.workers import APP
 _SHOWN = 60
 
 
-def report(here: Screen, load: Load, played: Played) -> bool:
+def report(here: Screen, played: Played) -> bool:
     """Print the ledger; returns whether it balances and every thumbnail is there."""
     ledger = played.ledger
     reasons = Counter(letter.reason for letter in played.letters)
@@ -42,7 +41,9 @@ def report(here: Screen, load: Load, played: Played) -> bool:
         else "  THE LEDGER DOES NOT BALANCE"
     )
     lines += [f"  lost: {task_id}" for task_id in sorted(ledger.lost)[:10]]
-    lines += ["", *_letters(played.letters), "", *(str(left) for left in played.departures), ""]
+    for part in (_letters(played.letters), [str(left) for left in played.departures]):
+        lines += ["", *part] if part else []
+    lines.append("")
     here.say("\n".join(lines))
     return good
 
@@ -62,7 +63,7 @@ def _letters(letters: Iterable[DeadLetter]) -> list[str]:
     letters = list(letters)
     kinds = Counter((letter.reason, letter.error_type) for letter in letters)
     first = {(letter.reason, letter.error_type): letter for letter in reversed(letters)}
-    lines = ["DEAD LETTERS, one of each kind"]
+    lines = ["DEAD LETTERS, one of each kind"] if letters else []
     for kind, count in kinds.most_common():
         letter = first[kind]
         error = letter.error_type.rpartition(".")[2]
@@ -73,15 +74,18 @@ def _letters(letters: Iterable[DeadLetter]) -> list[str]:
     return lines
 
 
-def further(address: Path) -> str:
-    """The commands to look around with while everything stays."""
-    return "\n".join(
-        [
-            "The queues and the dead letters stay until Ctrl-C. In another terminal:",
-            f"  export RMQWORK_APP={APP} RMQWORK_BROKER=$(cat {address})",
-            "  rmqwork queues",
-            "  rmqwork dlq list",
-            "  rmqwork dlq show --help",
-            f"The images, thumbnails and logs are in {address.parent}",
-        ]
-    )
+def further(address: Path, letters: Sequence[DeadLetter]) -> str:
+    """The commands to look around with while everything stays.
+
+    Args:
+        address: the file with the broker's address.
+        letters: one of them is shown.
+    """
+    lines = [
+        "The queues and the dead letters stay until Ctrl-C. In another terminal:",
+        f"  export RMQWORK_APP={APP} RMQWORK_BROKER=$(cat {address})",
+        "  rmqwork queues",
+        "  rmqwork dlq list",
+    ]
+    lines += [f"  rmqwork dlq show {letter.id}" for letter in letters[-1:]]
+    return "\n".join([*lines, f"The images, thumbnails and logs are in {address.parent}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,13 @@ from typing import Final
 APP: Final = "rmqwork.demo.app:app"
 _PATIENCE: Final = 40.0  # seconds; a worker's own grace is 25
 _TAIL: Final = 12
+_DIE_WITH_US: Final = (
+    "import os, signal, sys\n"
+    "from rmqwork.worker.executors.parent import die_with_parent\n"
+    "die_with_parent(signal.SIGTERM, int(sys.argv[1]))\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])\n"
+)
+"""So that a demo that is killed leaves no workers behind: ``exec`` keeps this wish (prctl(2))."""
 
 
 class WorkerFailed(Exception):
@@ -56,7 +62,8 @@ class Worker:
         self.name = name
         self.queue = queue
         self.log = logs / f"{name}.log"
-        command = [sys.executable, "-m", "rmqwork", "worker", APP, "-Q", queue]
+        command = [sys.executable, "-c", _DIE_WITH_US, str(os.getpid())]
+        command += ["-m", "rmqwork", "worker", APP, "-Q", queue]
         command += ["-p", str(processes), "-c", "4", "--log-format", "json", "--name", name]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -101,17 +108,6 @@ class Worker:
         """SIGKILL, if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
-
-    def outcomes(self) -> int:
-        """How many outcomes of tasks are in its log."""
-        count = 0
-        for line in self.log.read_text(errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            count += isinstance(record, dict) and "task_id" in record
-        return count
 
 
 async def leave_all(workers: Sequence[Worker]) -> list[Departure]:
