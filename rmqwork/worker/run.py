@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from rmqwork import logs
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
@@ -58,7 +58,7 @@ async def _run(options: WorkerOptions) -> int:
         await template.close()
         return 0
     events.worker = worker
-    return await _work(worker, signals)
+    return await work(worker, signals)
 
 
 async def _prepare(
@@ -116,8 +116,22 @@ async def _first(work: Awaitable[T], *others: Awaitable[object]) -> T | None:
     return main.result() if main.done() and not main.cancelled() else None
 
 
-async def _work(worker: Worker, signals: _Signals) -> int:
-    """Start, work until a signal, shut down."""
+class Stop(Protocol):
+    """What ends a worker."""
+
+    stop: asyncio.Event
+    """Set when it is to shut down."""
+    at_once: asyncio.Event
+    """Set when there is no more patience with what runs."""
+
+
+async def work(worker: Worker, signals: Stop) -> int:
+    """Start, work until told to stop, shut down; returns the exit code.
+
+    Raises:
+        ConfigurationError: the topology does not suit, or no executor can be had.
+        BrokerUnavailable: no broker within ``broker_wait``.
+    """
     from rmqwork.monitor.health import HealthServer
     from rmqwork.worker.shutdown import shut_down
 
@@ -141,7 +155,7 @@ async def _work(worker: Worker, signals: _Signals) -> int:
     return code
 
 
-async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals: _Signals) -> None:
+async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals: Stop) -> None:
     """Returns when a signal comes; raises what makes going on impossible."""
     plan = worker.plan
     failure = worker.staff.failure
