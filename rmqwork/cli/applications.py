@@ -82,4 +82,9 @@ def connector(app: App) -> Connector:
     """Where connections to the app's broker come from."""
     from rmqwork.transport import connect
 
+    if any(url.startswith("memory:") for url in app.settings.broker):
+        raise ConfigurationError(
+            f"App {app.name!r} has the broker memory://, which lives and ends with one process; "
+            "set RMQWORK_BROKER=amqp://…"
+        )
     return connect(app.settings.broker, app.settings.heartbeat)

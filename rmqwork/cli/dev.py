@@ -20,7 +20,10 @@ _STEP_MS: Final = 200
 _INTERRUPTED: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-@click.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@click.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[--watch PATH]... [OPTIONS OF WORKER] [APP]",
+)
 @click.option(
     "--watch",
     type=click.Path(exists=True, path_type=Path),
@@ -99,17 +102,15 @@ class _Reloader:
         return self._end()
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        """Hand it on; a second one makes the worker stop at once.
-
-        Ctrl-C in a terminal reaches the worker, too: it must not count twice there.
-        """
+        """Hand it on; a second one makes the worker stop at once."""
         self._stop.set()
-        if number == signal.SIGTERM and self._worker is not None:
+        if self._worker is not None:
             self._worker.send_signal(number)
 
     def _start(self) -> None:
+        # A process group of its own: Ctrl-C in a terminal comes here alone, and is handed on once.
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "rmqwork", "worker", *self._arguments]
+            [sys.executable, "-m", "rmqwork", "worker", *self._arguments], process_group=0
         )
 
     def _notice_end(self) -> None:
@@ -120,9 +121,11 @@ class _Reloader:
 
     def _end(self) -> int:
         """Let the worker finish; returns its exit code."""
-        worker, self._worker = self._worker, None
+        worker = self._worker
         if worker is None:
             return 0
         if worker.poll() is None and not self._stop.is_set():
             worker.terminate()
-        return worker.wait()
+        code = worker.wait()
+        self._worker = None
+        return code

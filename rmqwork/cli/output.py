@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -37,7 +37,7 @@ class Column:
     Args:
         name: its heading.
         justify: to which side.
-        whole: never cut or wrapped.
+        whole: never broken into several lines.
     """
 
     name: str
@@ -49,8 +49,13 @@ def console() -> Console:
     """Where tables and texts for people go: stdout."""
     from rich.console import Console
 
+    class Out(Console):
+        def on_broken_pipe(self) -> None:
+            """Let the program end as it does for all output."""
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else UNLIMITED
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    return Out(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], title: str = "") -> Table:
@@ -65,23 +70,18 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], title: st
         title_justify="left",
         pad_edge=False,
     )
-    for column in columns:
-        overflow: Any = "fold" if column.whole else "ellipsis"
+    for index, column in enumerate(columns):
+        cells = [column.name, *(plain(str(row[index])) for row in rows)]
         made.add_column(
             column.name,
             justify=column.justify,
-            no_wrap=True,
-            overflow=overflow,
-            min_width=None if not column.whole else _widest(column, columns, rows),
+            overflow="fold",
+            no_wrap=column.whole,
+            min_width=max(map(len, cells)) if column.whole else None,
         )
     for row in rows:
         made.add_row(*(Text(plain(str(cell))) for cell in row))
     return made
-
-
-def _widest(column: Column, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> int:
-    index = columns.index(column)
-    return max([len(column.name), *(len(plain(str(row[index]))) for row in rows)])
 
 
 def fields(pairs: Sequence[tuple[str, object]], indent: str = "  ") -> str:

@@ -26,6 +26,10 @@ _VERBS: Final = {
 }
 
 
+class _Unread(Exception):
+    """Who read our output has left. (click turns a BrokenPipeError into exit code 1.)"""
+
+
 class Verbs(click.Group):
     """A group whose commands are imported when they are asked for.
 
@@ -48,6 +52,15 @@ class Verbs(click.Group):
         module, _, attribute = self._verbs[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _Unread from error
+        return value
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -92,8 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = _take_debug(given)
     try:
         code = program.main(given, prog_name=NAME, standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
+    except _Unread:
         _close_stdout()
         return _SIGPIPE
     except click.exceptions.NoArgsIsHelpError as error:

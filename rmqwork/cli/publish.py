@@ -69,7 +69,7 @@ def publish(
     app = load(path)
     if task not in app.tasks:
         note(f"the app does not know task {task!r}: published as it is, without a check")
-    messages = _repeated(_bodies(source, lines), count)
+    messages = _repeated(_checked(app, task, _bodies(source, lines)), count)
     with _closing(app):
         asyncio.run(_publish_all(app, task, messages, options, as_json))
 
@@ -155,7 +155,7 @@ Message = tuple[str, dict[str, Any]]
 
 def _bodies(source: str | None, lines: bool) -> Iterator[Message]:
     if source is None:
-        yield "no fields", {}
+        yield "the message", {}
     elif source == "-":
         yield from _read(sys.stdin, "stdin", lines)
     elif source.startswith("@"):
@@ -197,42 +197,47 @@ def _repeated(messages: Iterable[Message], count: int) -> Iterator[Message]:
             yield message
 
 
+def _checked(app: App, task: str, messages: Iterable[Message]) -> Iterator[Message]:
+    """The messages up to the first that the task's message would refuse."""
+    known = app.tasks.get(task)
+    for where, fields in messages:
+        if known is not None:
+            try:
+                known.encode_fields(fields)
+            except InvalidMessage as error:
+                raise InvalidMessage(f"{where}: {error}") from None
+        yield where, fields
+
+
 async def _publish_all(
     app: App, task: str, messages: Iterator[Message], options: dict[str, Any], as_json: bool
 ) -> None:
     """So many at once; what was confirmed is printed before an error is raised."""
     published = 0
-    problem: Exception | None = None
+    problem: BaseException | None = None
     while problem is None:
         chunk: list[Message] = []
         try:
-            chunk.extend(islice(messages, _AT_ONCE))
+            for message in islice(messages, _AT_ONCE):
+                chunk.append(message)  # noqa: PERF402 - those before an error count
         except InvalidMessage as error:
             problem = error
+        if not chunk:
+            break
         results = await asyncio.gather(
             *(app.asend_task(task, fields, **options) for _, fields in chunk),
             return_exceptions=True,
         )
-        for (where, _), result in zip(chunk, results, strict=True):
+        for result in results:
             if isinstance(result, BaseException):
-                problem = problem if problem in results else _with_place(result, where)
+                problem = problem or result
                 continue
             published += 1
             print_json({"id": result.id, "task": task}) if as_json else print(result.id)
-        if not chunk:
-            break
     if problem is not None:
         if published:
-            note(f"{published} published before the error")
+            note(f"{published} published, see their ids; then:")
         raise problem
-
-
-def _with_place(error: BaseException, where: str) -> Exception:
-    if isinstance(error, InvalidMessage) and "line" in where:
-        return InvalidMessage(f"{where}: {error}")
-    if isinstance(error, Exception):
-        return error
-    raise error
 
 
 @contextmanager

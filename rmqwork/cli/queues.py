@@ -104,16 +104,16 @@ async def _queue(
 def _print(out: Console, state: dict[str, Any], clear: bool) -> None:
     columns = [
         Column("queue", whole=True),
-        Column("type"),
-        Column("ready", "right"),
-        Column("consumers", "right"),
-        Column("dead letters", "right"),
+        Column("type", whole=True),
+        Column("ready", "right", whole=True),
+        Column("consumers", "right", whole=True),
+        Column("dlq", "right", whole=True),
     ]
     if state["management"]:
         columns += [
-            Column("unacked", "right"),
-            Column("in/s", "right"),
-            Column("out/s", "right"),
+            Column("unacked", "right", whole=True),
+            Column("in/s", "right", whole=True),
+            Column("out/s", "right", whole=True),
         ]
     rows = [_cells(queue, state["management"]) for queue in state["queues"]]
     if clear and out.is_terminal:

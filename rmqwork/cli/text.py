@@ -41,3 +41,8 @@ def cut(text: str, length: int) -> str:
 def moment(at: datetime | None) -> str:
     """A time for people, in UTC, or a dash."""
     return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def brief_moment(at: datetime | None, now: datetime) -> str:
+    """A time for a table: without the year if it is this one."""
+    return moment(at).removeprefix(f"{now.astimezone(UTC):%Y-}")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from rmqwork.cli.applications import app_argument, load
 from rmqwork.cli.dlq.choosing import look, queue_option
 from rmqwork.cli.output import Column, as_json_option, console, note, print_json, table
-from rmqwork.cli.text import moment
+from rmqwork.cli.text import brief_moment, cut, plain
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rmqwork.cli.dlq.letters import Collection, Row
     from rmqwork.deadletters import Reading
+
+_REASON_LENGTH: Final = 160
+_TABLE_WIDTH: Final = 120
+"""Columns of a terminal below which letters are printed as blocks."""
 
 
 @click.command("list")
@@ -71,13 +78,13 @@ def _document(readings: list[Reading], found: Collection) -> dict[str, Any]:
 
 def _print(readings: list[Reading], found: Collection) -> None:
     out = console()
+    now = datetime.now(UTC)
     columns = [
         Column("id", whole=True),
+        Column("when (UTC)", whole=True),
+        Column("attempt", "right", whole=True),
         Column("task"),
         Column("reason"),
-        Column("error"),
-        Column("attempt", "right"),
-        Column("when (UTC)"),
     ]
     for reading in readings:
         rows = list(found.newest_first(reading.dead_letter_queue))
@@ -85,47 +92,56 @@ def _print(readings: list[Reading], found: Collection) -> None:
             title = f"{reading.dead_letter_queue}: {reading.waiting} waiting, newest first"
             if len(rows) < reading.read:
                 title += f", {len(rows)} shown"
-            out.print(table(columns, [_cells(row) for row in rows], title))
+            cells = [_cells(row, now) for row in rows]
+            if out.width < _TABLE_WIDTH:
+                out.print(f"{title}\n\n{_blocks(cells)}\n")
+            else:
+                out.print(table(columns, cells, title))
     if found.letters:
-        out.print(_groups(found))
+        out.print(_groups(found, now))
         out.print("rmqwork dlq show ID shows one with its body and traceback")
     else:
-        names = ", ".join(reading.dead_letter_queue for reading in readings)
-        out.print(f"no dead letters in {names}", markup=False)
+        out.print(f"no dead letters in {', '.join(one.dead_letter_queue for one in readings)}")
 
 
-def _cells(row: Row) -> list[object]:
-    error = ": ".join(part for part in (row.error_type, row.error_message) if part)
+def _cells(row: Row, now: datetime) -> list[object]:
+    reason = f"{row.reason} (broker)" if row.by_broker else row.reason
+    told = ": ".join(part for part in (reason, row.error_type, row.error_message) if part)
     return [
         (row.id or "-") + (f" ({row.copies} copies)" if row.copies > 1 else ""),
-        row.task or "-",
-        f"{row.reason} (broker)" if row.by_broker else row.reason,
-        " ".join(error.split()) or "-",
+        brief_moment(row.at, now),
         row.attempt,
-        moment(row.at),
+        row.task or "-",
+        cut(" ".join(told.split()), _REASON_LENGTH),
     ]
 
 
-def _groups(found: Collection) -> object:
+def _blocks(rows: list[list[object]]) -> str:
+    """Two lines a letter, where a table has no room."""
+    return "\n".join(
+        plain(f"{task_id}  {when}  attempt {attempt}  {task}") + f"\n    {plain(str(reason))}"
+        for task_id, when, attempt, task, reason in rows
+    )
+
+
+def _groups(found: Collection, now: datetime) -> Table:
     columns = [
-        Column("count", "right"),
+        Column("count", "right", whole=True),
+        Column("first (UTC)", whole=True),
+        Column("last (UTC)", whole=True),
         Column("queue"),
         Column("task"),
         Column("reason"),
-        Column("error type"),
-        Column("first (UTC)"),
-        Column("last (UTC)"),
     ]
     rows = [
         [
             group.count,
+            brief_moment(group.first, now),
+            brief_moment(group.last, now),
             kind.queue,
             kind.task or "-",
-            kind.reason,
-            kind.error_type or "-",
-            moment(group.first),
-            moment(group.last),
+            f"{kind.reason}: {kind.error_type}" if kind.error_type else kind.reason,
         ]
         for kind, group in found.by_count()
     ]
-    return table(columns, rows, f"all {found.letters} by queue, task, reason and error")
+    return table(columns, rows, f"all {found.letters} in groups")

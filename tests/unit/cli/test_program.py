@@ -1,0 +1,131 @@
+"""The program: errors in one line, exit codes, where --debug may stand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rmqwork.cli.failing import exit_code, one_line
+from rmqwork.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    InvalidMessage,
+    PublishError,
+    TopologyMismatch,
+)
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Run
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("rmqwork ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["worker", "shop:app", "--bogus"], "No such option"),
+        (["worker", "shop:app", "-p", "0"], "0 is not in the range"),
+        (["worker", "shop:app", "-p", "x"], "'x' is not a valid integer"),
+        (["worker", "shop:app", "--grace", "-1"], "-1.0 is not in the range"),
+        (["worker", "shop:app", "--log-format", "xml"], "'xml' is not one of"),
+        (["worker", "shop:app", "-Q", "a:3,b"], "give every queue a weight"),
+        (["worker", "shop:app", "-Q", "a,,b"], "give names of queues"),
+        (["worker", "shop:app", "-Q", "a:0"], "is not a number above 0"),
+        (["worker", "shop:app", "-Q", "a,a"], "named twice"),
+        (["worker"], "which app?"),
+        (["publish"], "publish takes [APP] TASK"),
+        (["publish", "shop:app", "t", "{}", "more"], "publish takes [APP] TASK"),
+        (["dlq", "show"], "dlq show takes [APP] ID"),
+        (["dlq", "show", "a:app", "b", "c"], "dlq show takes [APP] ID"),
+        (["completion", "tcsh"], "'tcsh' is not one of"),
+        (["queues", "nowhere.at_all:app"], "there is no module 'nowhere'"),
+        (["dev", "shop:app", "--bogus"], "No such option"),
+        (["dev", "shop:app", "-Q", "a:3,b"], "give every queue a weight"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, arguments: list[str], said: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("rmqwork: error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_debug_may_stand_anywhere_and_prints_a_traceback(run: Run, project: Path) -> None:
+    (project / "broken.py").write_text("def f():\n    return 1 / 0\n\nf()\n")
+    for arguments in (("--debug", "queues", "broken:app"), ("queues", "broken:app", "--debug")):
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert err.startswith("Traceback (most recent call last)")
+        assert "return 1 / 0" in err
+    _, _, err = run("queues", "broken:app")
+    assert "Traceback" not in err
+    assert "ZeroDivisionError: division by zero" in err
+    assert "broken.py, line 2)" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError("x"), 2),
+        (TopologyMismatch("x", ["a", "b"]), 2),
+        (BrokerUnavailable("x"), 4),
+        (PublishError("x"), 1),
+        (InvalidMessage("x"), 1),
+        (ValueError("x"), 1),
+    ],
+)
+def test_exit_codes(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_many_lines_become_one() -> None:
+    error = TopologyMismatch("does not suit:", ["queue 'a': x", "queue 'b': y"])
+    assert one_line(error) == "does not suit: queue 'a': x; queue 'b': y"
+
+
+def test_an_embedded_traceback_becomes_its_last_line_and_place() -> None:
+    story = (
+        'Traceback (most recent call last):\n  File "/a/b.py", line 7, in f\n    g()\nKeyError: 1'
+    )
+    said = one_line(ConfigurationError(f"cannot import 'b':\n{story}"))
+    assert said == ("cannot import 'b': KeyError: 1 (/a/b.py, line 7); --debug shows the traceback")
+
+
+def test_an_errors_text_cannot_steer_the_terminal() -> None:
+    assert "\x1b" not in one_line(InvalidMessage("field \x1b[2J"))
+    assert "\x1b" not in one_line(ValueError("\x1b[2J"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(run: Run, shell: str) -> None:
+    code, out, _ = run("completion", shell)
+    assert code == 0
+    assert f"_RMQWORK_COMPLETE={shell}_complete" in out
+
+
+def test_the_worker_verb_imports_neither_pydantic_nor_rich(project: Path) -> None:
+    look = (
+        "import sys, rmqwork.cli, rmqwork.cli.worker, rmqwork.worker.run, rmqwork.worker.options\n"
+        "rmqwork.cli.main(['worker', '--help'])\n"
+        "print([name for name in ('pydantic', 'rich', 'tenacity') if name in sys.modules])"
+    )
+    paths = [path for path in sys.path if path]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}\n{look}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
