@@ -1,4 +1,5 @@
 # make demo    a realistic load on a real RabbitMQ, with faults, and a ledger at the end
+# make chaos   things are broken under load; a ledger tells what became of each message
 # make test    everything that is checked: format, lint, types, all tests
 # make check   the same without the tests that need a broker (seconds)
 #
@@ -13,13 +14,16 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check lint types pytest format venv clean
+.PHONY: help demo chaos test check lint types pytest format venv clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: venv
 	$(BIN)/rmqwork demo $(ARGS)
+
+chaos: venv
+	$(BIN)/rmqwork chaos $(ARGS)
 
 test: lint types pytest
 

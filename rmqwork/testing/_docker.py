@@ -95,6 +95,14 @@ class DockerNode:
         self._container.get_wrapped_container().wait()
         wait_until_silent(self.url)
 
+    def pause(self) -> None:
+        """Freeze all processes of the container (the kernel's freezer)."""
+        self._container.get_wrapped_container().pause()
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._container.get_wrapped_container().unpause()
+
     def rabbitmqctl(self, *args: str) -> str:
         """Run ``rabbitmqctl`` in the container."""
         ended = self._container.exec(["rabbitmqctl", "-q", *args])

@@ -47,6 +47,12 @@ class Node(Protocol):
     def kill(self) -> None:
         """SIGKILL the node; return when it is gone."""
 
+    def pause(self) -> None:
+        """Freeze the node."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
     def rabbitmqctl(self, *args: str) -> str:
         """Run ``rabbitmqctl`` on the node and return what it printed."""
 

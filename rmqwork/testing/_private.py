@@ -150,6 +150,14 @@ class PrivateNode:
         os.killpg(process.pid, signal.SIGKILL)
         self._wait_for(process, 10.0)
 
+    def pause(self) -> None:
+        """SIGSTOP to the whole node."""
+        os.killpg(self._running().pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.killpg(self._running().pid, signal.SIGCONT)
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise BrokerCannot("the private node does not run: start() it first")

@@ -78,6 +78,14 @@ class Broker:
         """Start a killed broker again, with its data and ports; returns when it serves."""
         self._own("start").start()
 
+    def pause(self) -> None:
+        """Freeze the broker: connections stand, and nobody answers; see :meth:`resume`."""
+        self._own("pause").pause()
+
+    def resume(self) -> None:
+        """The counterpart of :meth:`pause`."""
+        self._own("resume").resume()
+
     def stop_app(self) -> None:
         """Stop RabbitMQ inside the running Erlang node: all connections are closed."""
         self.rabbitmqctl("stop_app")
