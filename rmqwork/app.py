@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rmqwork.context import Signal
     from rmqwork.execution import TaskRunner
+    from rmqwork.testing.worker import TestWorker, TestWorkerOptions
 
 F = TypeVar("F", bound=LifespanFunction)
 
@@ -218,6 +219,20 @@ class App(Publishing):
 
         self._state = state
         return TaskRunner(self, state, stopping or NEVER, progress)
+
+    def test_worker(self, **options: Unpack[TestWorkerOptions]) -> TestWorker:
+        """A worker for this app in this process, in threads: for tests, notebooks and Windows.
+
+            with app.test_worker() as worker:
+                add.delay(2, 2)
+                worker.wait_until_idle()
+
+        Args:
+            **options: see `rmqwork.testing.TestWorker`.
+        """
+        from rmqwork.testing.worker import TestWorker
+
+        return TestWorker(self, **options)
 
     def _make_publisher(self) -> PublishPort:
         from rmqwork.publisher_thread import ThreadedPublisher

@@ -1,10 +1,61 @@
-"""What tests of tasks need: brokers to run them on.
+"""What tests of tasks need: brokers to run them on, and ways to see what became of messages.
 
-:mod:`rmqwork.testing.broker` finds or starts a RabbitMQ.
+    from rmqwork.testing import memory
+
+    with memory(app) as kit:
+        add.delay(2, 2)
+        assert kit.run_all().count(add) == 1
+
+`rmqwork.testing.broker` finds or starts a RabbitMQ. The pytest plugin `rmqwork.testing.plugin` is
+there as soon as rmqwork is installed. Each name is loaded when it is first asked for.
 """
 
 from __future__ import annotations
 
-from rmqwork.testing.broker import Broker, BrokerCannot, start_broker, vhost
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Broker", "BrokerCannot", "start_broker", "vhost"]
+if TYPE_CHECKING:
+    from rmqwork.testing.broker import Broker, BrokerCannot, start_broker, vhost
+    from rmqwork.testing.eagerly import Eager, eager
+    from rmqwork.testing.kit import Kit, Ran, memory, real
+    from rmqwork.testing.published import Published, Sent
+    from rmqwork.testing.worker import Run, TestWorker
+    from rmqwork.transport.memory import ManualClock, MemoryBroker
+
+__all__ = [
+    "Broker",
+    "BrokerCannot",
+    "Eager",
+    "Kit",
+    "ManualClock",
+    "MemoryBroker",
+    "Published",
+    "Ran",
+    "Run",
+    "Sent",
+    "TestWorker",
+    "eager",
+    "memory",
+    "real",
+    "start_broker",
+    "vhost",
+]
+
+_PLACES = {
+    "rmqwork.testing.broker": ("Broker", "BrokerCannot", "start_broker", "vhost"),
+    "rmqwork.testing.eagerly": ("Eager", "eager"),
+    "rmqwork.testing.kit": ("Kit", "Ran", "memory", "real"),
+    "rmqwork.testing.published": ("Published", "Sent"),
+    "rmqwork.testing.worker": ("Run", "TestWorker"),
+    "rmqwork.transport.memory": ("ManualClock", "MemoryBroker"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'rmqwork.testing' has no attribute {name!r}")

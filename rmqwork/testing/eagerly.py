@@ -1,0 +1,157 @@
+"""Run tasks where they are published: no broker, no worker, no delay.
+
+It shows what a task does, and nothing of what becomes of messages; for that, see `Kit.run_all`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from rmqwork import headers as names
+from rmqwork.errors import (
+    InvalidMessage,
+    PublishError,
+    TaskFailed,
+    TaskRejected,
+    TimeLimitExceeded,
+    UnknownTask,
+)
+from rmqwork.outcome import Failure, Outcome, Reason, TryAgain
+from rmqwork.sending import Sender
+from rmqwork.testing.idle import run
+from rmqwork.testing.worker import Run
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork.app import App
+    from rmqwork.execution import TaskRunner
+
+_MOST_ATTEMPTS: Final = 1000
+_ERRORS: Final = {Reason.TIME_LIMIT: TimeLimitExceeded, Reason.REJECTED: TaskRejected}
+
+
+class Eager:
+    """Runs what an app publishes, at once and to its end, retries without their waits.
+
+    Implements `rmqwork.transport.port.PublishPort`.
+
+    Attributes:
+        runs: what ran.
+        raises: whether a task that failed for good raises `TaskFailed` out of ``delay``.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.runs: list[Run] = []
+        self.raises = True
+        self._app = app
+        self._runner: TaskRunner | None = None
+        self._lock = threading.RLock()
+
+    def submit(
+        self, publications: Sequence[Publication], timeout: float
+    ) -> Future[list[PublishError | None]]:
+        """Run them, one after the other."""
+        future: Future[list[PublishError | None]] = Future()
+        try:
+            for publication in publications:
+                self._run(publication)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result([None] * len(publications))
+        return future
+
+    def close(self, timeout: float) -> int:
+        """Nothing is ever under way."""
+        return 0
+
+    def _run(self, publication: Publication) -> None:
+        attempt = 1
+        for _ in range(_MOST_ATTEMPTS):
+            outcome = self._once(publication, attempt)
+            task, queue = publication.type or "", publication.routing_key
+            self.runs.append(Run(task, publication.message_id, queue, attempt, outcome))
+            if not isinstance(outcome, TryAgain):
+                break
+            attempt += outcome.counts
+        else:
+            raise AssertionError(f"{publication.type!r} ran {_MOST_ATTEMPTS} times and has no end")
+        if isinstance(outcome, Failure) and self.raises:
+            raise _error(outcome, publication)
+
+    def _once(self, publication: Publication, attempt: int) -> Outcome | None:
+        runner = self._runner_of_app()
+        headers = {**publication.headers, names.ATTEMPT: attempt}
+        encoding = publication.content_encoding
+        extras = {"content_encoding": encoding} if encoding is not None else None
+        message = (
+            "d",
+            0,
+            publication.routing_key,
+            publication.type,
+            publication.body,
+            attempt,
+            False,
+            publication.message_id,
+            headers,
+            publication.content_type,
+            extras,
+        )
+        prepared = runner.prepare(message)
+        if isinstance(prepared, Failure):
+            return prepared
+        if self._app.tasks[publication.type or ""].parameters.is_async:
+            return run(runner.arun(prepared))
+        return runner.run(prepared)
+
+    def _runner_of_app(self) -> TaskRunner:
+        with self._lock:
+            if self._runner is None:
+                self._runner = self._app.runner(self._app.state)
+            return self._runner
+
+
+def _error(outcome: Failure, publication: Publication) -> Exception:
+    evidence = outcome.evidence
+    text = f"{evidence.type}: {evidence.message}"
+    if outcome.reason is Reason.INVALID_MESSAGE:
+        return InvalidMessage(f"{publication.type}: {evidence.message}")
+    if outcome.reason is Reason.UNKNOWN_TASK:
+        return UnknownTask(evidence.message)
+    kind: type[TaskFailed] = _ERRORS.get(outcome.reason, TaskFailed)
+    return kind(
+        f"{text}\n{evidence.traceback}".rstrip(),
+        remote_type=evidence.type,
+        remote_traceback=evidence.traceback,
+        task_id=publication.message_id,
+    )
+
+
+@contextmanager
+def eager(app: App) -> Iterator[Eager]:
+    """Run an app's tasks where they are published; its lifespan is entered for as long.
+
+    A sync lifespan only: an async one belongs to an event loop that lives on; use `memory` there.
+
+    Raises:
+        TypeError: the lifespan is async.
+    """
+    opened: Any = app.open_lifespan()
+    if opened is not None and not hasattr(opened, "__enter__"):
+        raise TypeError(f"{app!r} has an async lifespan; test it with rmqwork.testing.memory")
+    sender, before = app._sender, app._state
+    port = Eager(app)
+    app._sender = Sender(lambda: port, app.hooks)
+    try:
+        if opened is None:
+            yield port
+        else:
+            with opened as state:
+                app._state = state
+                yield port
+    finally:
+        app._sender, app._state = sender, before
