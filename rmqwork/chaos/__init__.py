@@ -30,6 +30,7 @@ class ChaosOptions:
         producers: producer processes.
         folder: where ledgers, logs, timelines and verdicts go; None = a temporary one, which
             stays only if something is wrong.
+        heartbeat: seconds; a frozen broker is noticed after two or three of them.
         patience: seconds after the last fault in which everything must be settled.
         image: of the broker, where a container is used; None = the default.
     """
@@ -41,6 +42,7 @@ class ChaosOptions:
     processes: int = 2
     producers: int = 2
     folder: Path | None = None
+    heartbeat: int = 5
     patience: float = 240.0
     image: str | None = None
 

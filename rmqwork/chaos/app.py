@@ -23,7 +23,6 @@ from rmqwork.testing.ledger import LedgerWriter
 
 LEDGER_VARIABLE: Final = "RMQWORK_CHAOS_LEDGER"
 WHO_VARIABLE: Final = "RMQWORK_CHAOS_WHO"
-HEARTBEAT: Final = 5
 STEADY: Final = "chaos.steady"
 NARROW: Final = "chaos.narrow"
 """A queue with a length limit: publishes to it are refused at times."""
@@ -83,7 +82,6 @@ app = App(
     "chaos",
     queues=[Queue(STEADY), Queue(NARROW, max_length=40)],
     default_queue=STEADY,
-    heartbeat=HEARTBEAT,
     publish_timeout=15,
 )
 SOON: Final = Retry(max_attempts=6, wait=wait_random(0.05, 1.0))

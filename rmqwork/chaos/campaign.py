@@ -100,7 +100,13 @@ def _folder(options: ChaosOptions) -> Iterator[Path]:
     yield folder.resolve()
 
 
-def run_once(seed: int, options: ChaosOptions, broker: Broker, folder: Path) -> Result:
+def run_once(
+    seed: int,
+    options: ChaosOptions,
+    broker: Broker,
+    folder: Path,
+    faults: list[Fault] | None = None,
+) -> Result:
     """One run: load, faults, and the verdict.
 
     Args:
@@ -108,9 +114,10 @@ def run_once(seed: int, options: ChaosOptions, broker: Broker, folder: Path) -> 
         options: of the campaign.
         broker: to run on; broken only if it is ours.
         folder: for its files.
+        faults: instead of those of the seed.
     """
     with vhost(broker) as url:
-        return Play(seed, options, broker, url, folder).play()
+        return Play(seed, options, broker, url, folder, faults).play()
 
 
 def _run(seed: int, options: ChaosOptions, broker: Broker, folder: Path) -> Result:
@@ -130,10 +137,17 @@ class Play:
         broker: to run on.
         url: of a virtual host of its own.
         folder: for its files.
+        faults: instead of those of the seed.
     """
 
     def __init__(
-        self, seed: int, options: ChaosOptions, broker: Broker, url: str, folder: Path
+        self,
+        seed: int,
+        options: ChaosOptions,
+        broker: Broker,
+        url: str,
+        folder: Path,
+        faults: list[Fault] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._seed = seed
@@ -144,8 +158,10 @@ class Play:
         self._path = folder / "ledger.jsonl"
         self._path.unlink(missing_ok=True)
         self._ledger = LedgerWriter(self._path, "nemesis")
-        self._crew = Crew({"RMQWORK_BROKER": url}, self._path, folder)
-        self._plan: list[Fault] = plan(seed, options.seconds, breakable=broker.kind != "given")
+        environment = {"RMQWORK_BROKER": url, "RMQWORK_HEARTBEAT": str(options.heartbeat)}
+        self._crew = Crew(environment, self._path, folder)
+        ours = broker.kind != "given"
+        self._plan = plan(seed, options.seconds, breakable=ours) if faults is None else faults
         (folder / "faults.json").write_text(json.dumps([_plain(fault) for fault in self._plan]))
         self._problems: list[str] = []
 

@@ -40,6 +40,7 @@ import click
     type=click.Path(path_type=Path),
     help="For ledgers, logs, timelines and verdicts. Default: a temporary one.",
 )
+@click.option("--heartbeat", type=click.IntRange(1), default=5, show_default=True, help="Seconds.")
 @click.option(
     "--patience",
     type=click.FloatRange(1),
