@@ -56,7 +56,8 @@ class Publisher:
         connector: where connections come from.
         plan: what must exist before the first publication of each connection.
         name: shown in the broker's list of connections.
-        eager: connect at once and stay connected, not at the first publication.
+        eager: connect at once, declare the delay queues, too, and stay connected; else all of this
+            waits for the first publication that needs it.
     """
 
     def __init__(
@@ -176,6 +177,8 @@ class Publisher:
             while link.is_open and not ended.is_set():
                 self._channel = await link.open_publishing()
                 self._problem = None
+                if self._eager:
+                    self._delays_are_ready(link)  # before a retry needs them
                 self._pump()
                 await self._until_channel_ends(ended)
                 self._take_back()
