@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections import deque
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rmqwork.cli.text import cut
 
 if TYPE_CHECKING:
     from rmqwork.deadletters import DeadLetter
 
-_MESSAGE_LENGTH = 500
+_MESSAGE_LENGTH: Final = 500
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Kind(NamedTuple):
@@ -70,6 +71,10 @@ class Row:
         return values
 
 
+_Entry = tuple[datetime, int, Row]
+"""When it failed, its place in the queue, and its row: what rows are ordered by."""
+
+
 @dataclass
 class Collection:
     """The newest dead letters of each dead-letter queue, and all of them in groups.
@@ -78,20 +83,26 @@ class Collection:
     """
 
     limit: int
-    rows: dict[str, deque[Row]] = field(default_factory=dict)
     groups: dict[Kind, Group] = field(default_factory=dict)
+    _rows: dict[str, list[_Entry]] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
+    _place: int = 0
 
     def add(self, letter: DeadLetter) -> None:
         """Take in one more, in the order of its queue."""
-        rows = self.rows.setdefault(letter.dead_letter_queue, deque(maxlen=self.limit))
+        rows = self._rows.setdefault(letter.dead_letter_queue, [])
         if letter.id is not None:
             key = hash((letter.dead_letter_queue, letter.queue, letter.id, letter.attempt))
             if key in self._seen:
                 self._count_copy(rows, letter)
                 return
             self._seen.add(key)
-        rows.append(_row(letter))
+        self._place += 1
+        entry = (letter.at or _LONG_AGO, self._place, _row(letter))
+        if len(rows) < self.limit:
+            heapq.heappush(rows, entry)
+        elif rows:
+            heapq.heappushpop(rows, entry)
         kind = Kind(letter.queue, letter.task or "", letter.reason, letter.error_type)
         self.groups.setdefault(kind, Group()).add(letter.at)
 
@@ -100,17 +111,18 @@ class Collection:
         """How many there are, copies not counted."""
         return sum(group.count for group in self.groups.values())
 
-    def newest_first(self, dead_letter_queue: str) -> Iterator[Row]:
-        """The rows of one queue."""
-        return reversed(self.rows.get(dead_letter_queue, deque()))
+    def newest_first(self, dead_letter_queue: str) -> list[Row]:
+        """The rows of one queue, by their time and then by their place in it."""
+        entries = sorted(self._rows.get(dead_letter_queue, ()), reverse=True)
+        return [row for _, _, row in entries]
 
     def by_count(self) -> list[tuple[Kind, Group]]:
         """The groups, the largest first."""
         return sorted(self.groups.items(), key=lambda item: -item[1].count)
 
     @staticmethod
-    def _count_copy(rows: Iterable[Row], letter: DeadLetter) -> None:
-        for row in rows:
+    def _count_copy(rows: Iterable[_Entry], letter: DeadLetter) -> None:
+        for _, _, row in rows:
             if row.id == letter.id and row.attempt == letter.attempt:
                 row.copies += 1
 

@@ -87,7 +87,7 @@ def _print(readings: list[Reading], found: Collection) -> None:
         Column("reason"),
     ]
     for reading in readings:
-        rows = list(found.newest_first(reading.dead_letter_queue))
+        rows = found.newest_first(reading.dead_letter_queue)
         if rows:
             title = f"{reading.dead_letter_queue}: {reading.waiting} waiting, newest first"
             if len(rows) < reading.read:

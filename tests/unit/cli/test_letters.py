@@ -40,6 +40,14 @@ def test_the_newest_are_kept_and_all_are_counted() -> None:
     assert (group.last - group.first).total_seconds() == 4
 
 
+def test_the_newest_are_found_in_any_order() -> None:
+    found = Collection(limit=2)
+    for number in (3, 5, 1, 4):
+        found.add(letter(number))
+    found.add(letter(9, rmqwork_error_at=None))
+    assert [row.id for row in found.newest_first("q.dlq")] == ["id5", "id4"]
+
+
 def test_copies_with_one_id_and_attempt_count_once() -> None:
     found = Collection(limit=10)
     found.add(letter(1))
