@@ -7,6 +7,7 @@ from enum import Enum
 from time import time
 
 from rmqwork import headers as names
+from rmqwork.topology import suspects_queue
 from rmqwork.types import Delivery
 
 
@@ -52,6 +53,13 @@ class Held:
     def settleable(self) -> bool:
         """Whether its channel still stands."""
         return bool(self.delivery.channel.is_open)  # type: ignore[attr-defined]
+
+    @property
+    def came_before(self) -> bool:
+        """Whether this may be a second delivery of the same run: the broker says so, or a worker
+        has moved it to the suspects queue (a publish, which the broker takes for a new message).
+        """
+        return self.delivery.redelivered or self.delivery.queue == suspects_queue(self.queue)
 
     @property
     def key(self) -> Key | None:

@@ -70,7 +70,7 @@ class Memory:
     def recall(self, held: Held) -> Decision | Held | None:
         """What is known of a redelivery: its decision, the run that it is, or nothing. Once."""
         key = held.key
-        if key is None or not held.delivery.redelivered:
+        if key is None or not held.came_before:
             return None
         return self._outcomes.pop(key, None) or self._running.pop(key, None)
 

@@ -99,7 +99,7 @@ class Worker:
         """A message has come; see `rmqwork.worker.consuming.Consumer`."""
         task_id = delivery.message_id or uuid7()
         held = Held(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
-        if delivery.redelivered and self._recalled(held):
+        if held.came_before and self._recalled(held):
             return
         if self.stopping:
             self.hand_back(held)
