@@ -84,6 +84,8 @@ app = App(
     default_queue=STEADY,
     publish_timeout=15,
 )
+HARD: Final = 2.0
+"""Seconds after which a stubborn task's process is killed."""
 SOON: Final = Retry(max_attempts=6, wait=wait_random(0.05, 1.0))
 
 
@@ -99,6 +101,10 @@ def ledger() -> Iterator[LedgerWriter]:
         writer.close()
 
 
+def _start(ctx: Context[LedgerWriter]) -> None:
+    ctx.state.start(ctx.task_id, ctx.attempt, ctx.redelivered)
+
+
 def _fail_at_first(failures: int, ctx: Context[LedgerWriter]) -> None:
     if ctx.attempt <= failures:
         raise Mishap(f"attempt {ctx.attempt} of {failures} that fail")
@@ -107,7 +113,7 @@ def _fail_at_first(failures: int, ctx: Context[LedgerWriter]) -> None:
 @app.task(retry=SOON)
 def work(message: Work, ctx: Context[LedgerWriter]) -> None:
     """See `Work`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     time.sleep(message.seconds)
     _fail_at_first(message.failures, ctx)
     ctx.state.end(ctx.task_id, ctx.attempt)
@@ -116,7 +122,7 @@ def work(message: Work, ctx: Context[LedgerWriter]) -> None:
 @app.task(retry=SOON)
 def narrow_work(message: NarrowWork, ctx: Context[LedgerWriter]) -> None:
     """See `NarrowWork`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     time.sleep(message.seconds)
     _fail_at_first(message.failures, ctx)
     ctx.state.end(ctx.task_id, ctx.attempt)
@@ -125,7 +131,7 @@ def narrow_work(message: NarrowWork, ctx: Context[LedgerWriter]) -> None:
 @app.task(retry=SOON)
 async def async_work(message: AsyncWork, ctx: Context[LedgerWriter]) -> None:
     """See `AsyncWork`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     await asyncio.sleep(message.seconds)
     _fail_at_first(message.failures, ctx)
     ctx.state.end(ctx.task_id, ctx.attempt)
@@ -134,7 +140,7 @@ async def async_work(message: AsyncWork, ctx: Context[LedgerWriter]) -> None:
 @app.task(retry=SOON)
 def family(message: Family, ctx: Context[LedgerWriter]) -> None:
     """See `Family`; a child that is not confirmed is tried again with its parent."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     ctx.state.attempt(message.child)
     try:
         work.options(task_id=message.child, timeout=10).delay(Work())
@@ -148,31 +154,34 @@ def family(message: Family, ctx: Context[LedgerWriter]) -> None:
 @app.task(retry=Retry(max_attempts=3, wait=wait_random(0.05, 0.5)))
 def doomed(message: Doomed, ctx: Context[LedgerWriter]) -> None:
     """See `Doomed`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     raise Mishap("it fails each time")
 
 
 @app.task
 def refused(message: Refused, ctx: Context[LedgerWriter]) -> None:
     """See `Refused`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     raise Reject("by design")
 
 
 @app.task
 def poison(message: Poison, ctx: Context[LedgerWriter]) -> None:
     """See `Poison`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
+    ctx.state.dies(ctx.task_id, ctx.attempt, "poison")
     if message.by == "exit":
         os._exit(3)
     os.kill(os.getpid(), signal.SIGSEGV if message.by == "sigsegv" else signal.SIGKILL)
     time.sleep(60)  # another thread may take the signal, a moment later
 
 
-@app.task(retry=SOON, hard_time_limit=2.0)
+@app.task(retry=SOON, hard_time_limit=HARD)
 def stubborn(message: Stubborn, ctx: Context[LedgerWriter]) -> None:
     """See `Stubborn`."""
-    ctx.state.start(ctx.task_id, ctx.attempt)
+    _start(ctx)
     if ctx.attempt == 1:
+        time.sleep(HARD - 0.2)
+        ctx.state.dies(ctx.task_id, ctx.attempt, "hard-time-limit")
         time.sleep(60)
     ctx.state.end(ctx.task_id, ctx.attempt)

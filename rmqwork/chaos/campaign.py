@@ -235,7 +235,7 @@ class Play:
         lines = read(self._path)
         counts: dict[str, int] = {}
         for line in lines:
-            if line.kind == "fault":
+            if line.kind == "fault" and line.who == "nemesis":
                 name = line.text.partition(" ")[0]
                 counts[name] = counts.get(name, 0) + 1
         result = Result(

@@ -43,7 +43,7 @@ def write_timeline(path: Path, result: Result) -> None:
     lines = result.lines
     began, ended = lines[0].at, lines[-1].at
     span = max(1.0, ended - began)
-    lanes, drawn = _faults(breaks(lines), began, span)
+    lanes, drawn = _faults(_nemesis(breaks(lines)), began, span)
     top = lanes * _LANE + 10
     height = top + _CHART + 40
     parts = [drawn, _chart(lines, began, span, top), _axis(span, top)]
@@ -67,6 +67,11 @@ def write_timeline(path: Path, result: Result) -> None:
         f"<table><tr><th>messages</th><th></th></tr>{rows}</table>"
         f"<table><tr><th>ended twice because of</th><th></th></tr>{causes}</table></html>\n"
     )
+
+
+def _nemesis(faults: Sequence[Break]) -> list[Break]:
+    """Without the deaths that tasks bring about."""
+    return [fault for fault in faults if "/" not in fault.target]
 
 
 def _x(at: float, span: float) -> float:

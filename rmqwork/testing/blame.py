@@ -20,12 +20,21 @@ _ACKS: Final = 1.5
 
 @dataclass(slots=True)
 class Run:
-    """A run of a task: by whom, which attempt, when; ``end`` None = it did not come to its end."""
+    """A run of a task: by whom, which attempt, when; ``end`` None = it did not come to its end.
+
+    ``who`` is ``worker/process id``; ``redelivered`` is what the broker said of the message.
+    """
 
     who: str
     attempt: int
     start: float
+    redelivered: bool = False
     end: float | None = None
+
+    @property
+    def worker(self) -> str:
+        """The name of its worker."""
+        return self.who.partition("/")[0]
 
 
 @dataclass(slots=True)
@@ -59,30 +68,40 @@ def blame(
     Returns:
         ``ack lost: <fault>`` (it had ended, and its ack did not arrive), ``ran on: <fault>`` (it
         was delivered elsewhere while it still ran), ``sent twice: <fault>`` (its publish, or that
-        of its retry, got no answer and was sent again), or ``unexplained``.
+        of its retry or of its move, got no answer and was sent again), or ``unexplained``.
     """
-    ordered = sorted(runs, key=lambda run: run.start)
-    done = [run for run in ordered if run.end is not None]
+    done = sorted((run for run in runs if run.end is not None), key=lambda run: run.start)
+    published = max(confirms, default=inf)
     for first, second in pairwise(done):
         assert first.end is not None
         over = first.end <= second.start
         since = first.end - _ACKS if over else first.start
         how = "ack lost" if over else "ran on"
-        hit = [
+        own = [fault for fault in faults if _hit_itself(fault, first, second, since)]
+        if own:
+            return f"{how}: {own[-1].name}"
+        broker = [fault for fault in faults if fault.target == BROKER]
+        while_sent = [
             fault
-            for fault in faults
-            if fault.target in (BROKER, first.who.split("/")[0])
-            and fault.touches(since, second.start)
+            for fault in broker
+            if attempts and fault.touches(attempts[0], min(published, second.start), 1.0)
         ]
-        if hit:
-            own = [fault for fault in hit if fault.target != BROKER and fault.begin >= since - 5]
-            return f"{how}: {max(own or hit, key=lambda fault: fault.begin).name}"
-    if attempts and done:
-        hit = [
-            fault
-            for fault in faults
-            if fault.target == BROKER and fault.touches(attempts[0], done[-1].start)
-        ]
-        if hit:
-            return f"sent twice: {hit[-1].name}"
+        if while_sent and not second.redelivered:
+            return f"sent twice: {while_sent[-1].name}"
+        while_run = [fault for fault in broker if fault.touches(since, second.start)]
+        if while_run:
+            return f"{how if second.redelivered else 'sent twice'}: {while_run[-1].name}"
     return UNEXPLAINED
+
+
+def _hit_itself(fault: Break, first: Run, second: Run, since: float) -> bool:
+    """Whether a fault hit the process of the first run, or froze the worker of the second, which
+    then found a delivery in its socket that had long been somebody else's.
+    """
+    if fault.target in (first.who, first.worker):
+        return fault.touches(since, second.start, 0.0)
+    return (
+        fault.target == second.worker
+        and fault.name.startswith("stop")
+        and fault.touches(second.start - _ACKS, second.start, 0.0)
+    )

@@ -32,6 +32,7 @@ Fate = Literal["done", "dead"]
 Kind = Literal[
     "attempt", "confirm", "refuse", "start", "end", "dead", "left", "fault", "healed", "note"
 ]
+_REDELIVERED = "redelivered"
 
 
 class Line(NamedTuple):
@@ -80,9 +81,15 @@ class LedgerWriter:
         """The publish raised."""
         self._write("refuse", task_id, int(may_have_arrived), error)
 
-    def start(self, task_id: str, attempt: int) -> None:
+    def start(self, task_id: str, attempt: int, redelivered: bool = False) -> None:
         """A run begins."""
-        self._write("start", task_id, attempt)
+        self._write("start", task_id, attempt, _REDELIVERED if redelivered else "")
+
+    def dies(self, task_id: str, attempt: int, name: str) -> None:
+        """This process is about to die of a task; ``name`` is of what."""
+        number = f"{task_id}/{attempt}/{time():.3f}"
+        self._write("fault", number, 0, f"{name} {self._who}")
+        self._write("healed", number)
 
     def end(self, task_id: str, attempt: int) -> None:
         """A run has done its work."""
@@ -246,7 +253,7 @@ def histories(lines: Iterable[Line]) -> dict[str, History]:
             case "refuse":
                 history.refusals.append(line)
             case "start":
-                history.runs.append(Run(line.who, line.number, line.at))
+                history.runs.append(Run(line.who, line.number, line.at, line.text == _REDELIVERED))
             case "end":
                 _end(history, line)
             case "dead":
@@ -261,7 +268,7 @@ def _end(history: History, line: Line) -> None:
         if run.who == line.who and run.attempt == line.number and run.end is None:
             run.end = line.at
             return
-    history.runs.append(Run(line.who, line.number, line.at, line.at))
+    history.runs.append(Run(line.who, line.number, line.at, False, line.at))
 
 
 def breaks(lines: Iterable[Line]) -> list[Break]:
