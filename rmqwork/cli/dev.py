@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -108,9 +109,13 @@ class _Reloader:
             self._worker.send_signal(number)
 
     def _start(self) -> None:
+        from rmqwork.worker.executors.parent import die_with_parent
+
         # A process group of its own: Ctrl-C in a terminal comes here alone, and is handed on once.
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "rmqwork", "worker", *self._arguments], process_group=0
+            [sys.executable, "-m", "rmqwork", "worker", *self._arguments],
+            process_group=0,
+            preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),
         )
 
     def _notice_end(self) -> None:

@@ -198,3 +198,13 @@ def test_dev_restarts_the_worker_when_the_code_changes(
         process.send_signal(number)
         assert process.wait(20) == 0
     assert said("stopped: all finished") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_a_killed_dev_leaves_no_worker_behind(tmp_path: Path, environment: dict[str, str]) -> None:
+    pytest.importorskip("watchfiles")
+    log = tmp_path / "log.txt"
+    with started(tmp_path, environment, "dev", "-c", "1", "--grace", "5") as process:
+        until(lambda: " works on " in log.read_text())
+        process.kill()
+        until(lambda: "stopped: all finished" in log.read_text())
