@@ -49,6 +49,8 @@ class Settlement:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
+        self.unsettled = 0
+        """Outcomes that the broker was, perhaps, not told since it was last consumed from."""
         self.open: set[Held] = set()
         """Deliveries whose consequence is not confirmed yet."""
 
@@ -56,11 +58,7 @@ class Settlement:
         """Carry a decision out, now or as soon as it is safe."""
         held.stage = Stage.FINISHED
         if not held.settleable:
-            if isinstance(decision, HandBack):  # the loss of its channel has handed it back
-                self._memory.finished(held)
-            else:
-                self._memory.outcome(held, decision)
-            self._done(held)
+            self._remember(held, decision)
             return
         match decision:
             case Ack():
@@ -75,6 +73,15 @@ class Settlement:
     def _ack(self, held: Held) -> None:
         held.delivery.channel.ack(held.delivery)  # type: ignore[attr-defined]
         self._memory.acked(held)
+        self._done(held)
+
+    def _remember(self, held: Held, decision: Decision) -> None:
+        """Its channel is gone: the decision waits for the redelivery."""
+        if isinstance(decision, HandBack):  # the loss of its channel has handed it back
+            self._memory.finished(held)
+        else:
+            self._memory.outcome(held, decision)
+            self.unsettled += 1
         self._done(held)
 
     def _publish(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
@@ -98,8 +105,7 @@ class Settlement:
             if held.settleable:
                 self._ack(held)
             else:
-                self._memory.outcome(held, Ack())
-                self._done(held)
+                self._remember(held, Ack())
             return
         if isinstance(error, InvalidMessage):
             decision = PublishThenAck(slim(decision.publication))
@@ -113,8 +119,7 @@ class Settlement:
             self._publish(held, decision, attempt)
         else:
             self.open.discard(held)
-            self._memory.outcome(held, decision)
-            self._done(held)
+            self._remember(held, decision)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         async def run() -> None:

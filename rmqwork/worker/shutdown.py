@@ -70,7 +70,7 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
             held.delivery.type,
             held.queue,
         )
-    if worker.unfinished or not sure or left:
+    if worker.unfinished or not sure or left or worker.settlement.unsettled:
         return EXIT_HANDED_BACK
     return EXIT_ALL_DONE
 

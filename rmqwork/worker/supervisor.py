@@ -171,6 +171,7 @@ class Worker:
 
     def channel_lost(self, channel: ConsumeChannel) -> None:
         """A channel ended: what waits is forgotten, what runs waits for its redelivery."""
+        self.settlement.unsettled += self.memory.unproven(channel)
         self.memory.lost(channel)
         self.ready.forget(channel)
         self.dispatcher.forget_suspects(channel)
@@ -233,6 +234,14 @@ class Worker:
         else:
             self.dispatcher.put_back([held for held in helds if held.settleable])
 
+    def suspected(self, helds: Sequence[Held]) -> None:
+        """Deliveries that ran in a process that died: each runs again, isolated. Those whose
+        channel is gone will come again, and there is no run left for them to adopt.
+        """
+        for held in helds:
+            self.memory.finished(held)
+        self.dispatcher.suspect([held for held in helds if held.settleable])
+
     def hand_back(self, held: Held) -> None:
         """Give a delivery back to its queue; not before the consumers are cancelled."""
         if self.returned is not None:
@@ -288,6 +297,8 @@ class Worker:
             await asyncio.sleep(TICK)
             self.last_tick = monotonic()
             self.staff.watch()
+            if self.consumption.consuming and not self.stopping:
+                self.settlement.unsettled = 0  # what is not settled comes again, to whomever
             if self.plan.prefetch is None and not self.stopping:
                 self._follow_throughput()
 
