@@ -36,6 +36,10 @@ _KILLED_WITH_TEMPLATE: Final = 1.0
 """Seconds that an executor whose template died may take to vanish (the kernel kills it)."""
 
 
+class TemplateKilled(ConfigurationError):
+    """A signal ended the template while it imported the app; another one may come through."""
+
+
 class PoolEvents(ExecutorEvents, Protocol):
     """What the worker is told of its processes."""
 
@@ -110,6 +114,7 @@ class Template:
         """What the app has; waits until it is imported. To be called before `fork`.
 
         Raises:
+            TemplateKilled: a signal ended the template meanwhile.
             ConfigurationError: the app cannot be imported; with the user's traceback.
         """
         if self._manifest is None:
@@ -211,7 +216,8 @@ class Template:
             self._pipe.close()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         text = f"the template process ended by {how}"
-        self._resolve(ConfigurationError(f"cannot import {self._app!r}: {text}"))
+        error = TemplateKilled if code < 0 else ConfigurationError
+        self._resolve(error(f"cannot import {self._app!r}: {text}"))
         # Whoever waits for the manifest has had the news as an exception.
         failed = self._manifest is not None and self._manifest.exception() is not None
         if not self._closing and not failed:

@@ -14,12 +14,15 @@ from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor, State
 from rmqwork.worker.held import Held
 from rmqwork.worker.plan import WorkerPlan
-from rmqwork.worker.pool import Template
+from rmqwork.worker.pool import Template, TemplateKilled
 from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence
 
 _log = logging.getLogger(__name__)
 _QUICK_DEATH: Final = 5.0
 _BACKOFF_MOST: Final = 10.0
+_RENEWALS: Final = 10
+"""Templates that may be killed in a row, before the worker gives up."""
+_RENEWAL_LOOK: Final = 0.1
 _ISOLATED_FOR: Final = 5.0
 """Seconds that an executor for suspects stays without any."""
 
@@ -53,6 +56,9 @@ class Owner(Protocol):
 
     def not_started(self, helds: Sequence[Held]) -> None:
         """Deliveries that have not run."""
+
+    def suspected(self, helds: Sequence[Held]) -> None:
+        """Deliveries of which one, and nobody knows which, has killed its process."""
 
 
 class Staff:
@@ -110,11 +116,16 @@ class Staff:
         ]
 
     def _fork(self) -> None:
-        if not self._owner.stopping:
+        if self._owner.stopping:
+            return
+        if self.template.alive:
             self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
+        else:  # until there is another template
+            self._loop.call_later(_RENEWAL_LOOK, self._fork)
 
     def _fork_isolated(self) -> None:
-        self._isolated[self.template.fork(1, 1)] = monotonic()
+        if self.template.alive:  # else at the next look at the clock
+            self._isolated[self.template.fork(1, 1)] = monotonic()
 
     # ── deaths ────────────────────────────────────────────────────────────────────────────────
 
@@ -128,8 +139,9 @@ class Staff:
             for held in started:
                 self._owner.finish(held, None)
             return
-        if death.pid is None and death.error and not self.failure.done():
-            self.failure.set_result(death.error)
+        if death.pid is None and death.error and not self.template.executors:
+            if not self.failure.done():
+                self.failure.set_result(death.error)
             return
         if condemned is not None:
             self._time_is_up(condemned, started)
@@ -150,7 +162,7 @@ class Staff:
                 outcome = after_crash(held.attempt, task.max_attempts, evidence)
                 self._owner.finish(held, outcome, crashed=True)
             return
-        self._owner.dispatcher.suspect([held for held in started if held.settleable])
+        self._owner.suspected(started)
         self._see_to_suspects()
 
     def _time_is_up(self, number: int, started: Sequence[Held]) -> None:
@@ -175,12 +187,25 @@ class Staff:
         self._loop.create_task(self._renew(), name="rmqwork-template")
 
     async def _renew(self) -> None:
-        self.template = self._new_template()
-        try:
-            await self.template.manifest()
-        except Exception as error:
-            if not self.failure.done():
-                self.failure.set_result(str(error))
+        """Start another template; one that is killed while it imports the app is no reason to give
+        up at once (memory was short, maybe).
+        """
+        restarts = Restarts()
+        for attempt in range(_RENEWALS):
+            self.template = self._new_template()
+            try:
+                await self.template.manifest()
+            except TemplateKilled as error:
+                reason = str(error)
+                _log.warning("%s (%d of %d)", error, attempt + 1, _RENEWALS)
+                await asyncio.sleep(restarts.delay())
+            except Exception as error:
+                reason = str(error)
+                break
+            else:
+                return
+        if not self.failure.done():
+            self.failure.set_result(reason)
 
     def _replace(self) -> None:
         delay = self._restarts.delay()
