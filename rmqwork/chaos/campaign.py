@@ -63,13 +63,15 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether the promise was kept, and workers that were told to leave left well."""
+        """Whether the promise was kept, and no process ended in a way that no fault explains."""
         return self.verdict.good and self.recovery is not None and not self.bad_departures
 
     @property
     def bad_departures(self) -> list[Departure]:
-        """Processes that were told to leave and neither did so nor were killed by a fault."""
-        return [one for one in self.departures if one.told and one.code not in (0, 3, -9)]
+        """Processes that were not killed by a fault, and did not leave as they should have."""
+        return [
+            one for one in self.departures if one.code not in ((0, 3, -9) if one.told else (-9,))
+        ]
 
 
 def perform(options: ChaosOptions) -> int:
