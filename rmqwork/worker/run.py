@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+_IMPORTING: Final = 0.1
+"""Seconds for a template to end that may still import the app, and then does not listen."""
 LOG_FORMAT_VARIABLE: Final = "RMQWORK_LOG_FORMAT"
 LOG_LEVEL_VARIABLE: Final = "RMQWORK_LOG_LEVEL"
 
@@ -55,7 +57,7 @@ async def _run(options: WorkerOptions) -> int:
         await template.close()
         raise
     if worker is None:
-        await template.close()
+        await template.close(_IMPORTING)
         return 0
     events.worker = worker
     return await work(worker, signals)

@@ -62,7 +62,7 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
     sure = await worker.settlement.close(_SETTLE_TIMEOUT)
     await _end_executors(worker)
     await worker.consumption.close()
-    left = await worker.publisher.close(_POLL)
+    left = await _disconnect(worker)
     for held in worker.unfinished:
         _log.warning(
             "handed back unfinished: %s (%s, queue %s)",
@@ -104,6 +104,14 @@ async def _kill(worker: Worker) -> None:
     until = monotonic() + _EXIT_TIMEOUT
     while _count(worker) and monotonic() < until:
         await asyncio.sleep(_POLL)
+
+
+async def _disconnect(worker: Worker) -> int:
+    """End the publisher, even one that does not want to; returns what it could not publish."""
+    try:
+        return await asyncio.wait_for(worker.publisher.close(_POLL), _EXIT_TIMEOUT)
+    except TimeoutError:
+        return worker.publisher.backlog
 
 
 async def _end_executors(worker: Worker) -> None:
