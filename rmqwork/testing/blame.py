@@ -14,6 +14,8 @@ UNEXPLAINED: Final = "unexplained"
 _AFTERMATH: Final = 20.0
 """Seconds after a fault in which its redeliveries arrive: connections are found dead by their
 heartbeats, and processes connect again."""
+_ORDERLY: Final = ("term-",)
+"""Faults that must not make anything run twice, and so explain nothing."""
 _ACKS: Final = 1.5
 """Seconds for which an ack, or a confirmed write, may be on its way (see `worker.settle`)."""
 
@@ -98,6 +100,8 @@ def _hit_itself(fault: Break, first: Run, second: Run, since: float) -> bool:
     """Whether a fault hit the process of the first run, or froze the worker of the second, which
     then found a delivery in its socket that had long been somebody else's.
     """
+    if fault.name.startswith(_ORDERLY):
+        return False
     if fault.target in (first.who, first.worker):
         return fault.touches(since, second.start, 0.0)
     return (
