@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import logging
 import os
@@ -38,8 +37,6 @@ PATIENCE = 30.0
 """Seconds that a test waits for what has no deadline of its own: the machine may be busy."""
 _MARK = "WORK_TEST"
 _RIVAL = "rival"
-_CLI = importlib.util.find_spec("rmqwork.__main__") is not None
-_COMMAND = ["-m", "rmqwork", "worker"] if _CLI else ["-m", "tests.acceptance.apps.start"]
 T = TypeVar("T")
 # A queue that is not there yet closes a channel, which is no news here.
 logging.getLogger("pika.channel").setLevel(logging.ERROR)
@@ -121,6 +118,7 @@ class Worker:
         self._mark = secrets.token_hex(8)
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("RMQWORK_")},
+            "RMQWORK_NEW_QUEUE_WAIT": os.environ.get("RMQWORK_NEW_QUEUE_WAIT", "1"),
             "PYTHONPATH": str(ROOT),
             "RMQWORK_BROKER": url,
             "WORK_QUEUES": ",".join(queues),
@@ -130,7 +128,7 @@ class Worker:
         }
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, *_COMMAND, app, "--log-format", "json", *args],
+            [sys.executable, "-m", "rmqwork", "worker", app, "--log-format", "json", *args],
             cwd=ledger.path.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
