@@ -77,7 +77,7 @@ def _load(path: str) -> App:
     from rmqwork.worker.executors.loading import AppNotLoaded, load_app
 
     try:
-        return load_app(path)  # type: ignore[no-any-return]
+        return load_app(path)
     except AppNotLoaded as error:
         raise pytest.UsageError(f"rmqwork_app: cannot import {path!r}: {error}") from None
 

@@ -178,7 +178,7 @@ class Template:
                 case ("manifest", manifest):
                     self._resolve(manifest)
                 case ("import-error", text):
-                    self._resolve(ConfigurationError(f"cannot import {self._app!r}:\n{text}"))
+                    self._resolve(ConfigurationError(text))
                 case ("forked", executor_id, pid):
                     self.executors[executor_id].pid = pid
                 case ("cannot-fork", executor_id, text):

@@ -370,7 +370,8 @@ class TestStart:
                 await pool.template.manifest()
 
         text = str(caught.value)
-        assert text.startswith("cannot import 'broken_app:app':\nTraceback")
+        assert text.startswith("'broken_app' cannot be imported: ZeroDivisionError")
+        assert "\nTraceback" in text
         assert "broken_app.py" in text
         assert "in f\n" in text
         assert text.endswith("ZeroDivisionError: division by zero")
@@ -384,7 +385,7 @@ class TestStart:
         [
             ("no_such_module:app", "there is no module 'no_such_module'"),
             ("process_app:nothing", "module 'process_app' has no 'nothing'"),
-            ("process_app:square", "is a function, not a rmqwork.App"),
+            ("process_app:square", "is of type function, not a rmqwork.App"),
         ],
     )
     async def test_a_wrong_name_says_which(self, app, says, preload):

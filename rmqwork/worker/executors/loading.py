@@ -6,62 +6,36 @@ import asyncio.base_events
 import contextlib
 import importlib
 import os
-import sys
 import traceback
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
+from rmqwork import loading
+from rmqwork.errors import RmqworkError
 from rmqwork.worker.executors.parent import die_with_parent
 from rmqwork.worker.wire import Message, Unpacker, pack
 
-
-class LoadableApp(Protocol):
-    """What is asked of an app before its tasks run."""
-
-    def load(self) -> None:
-        """Import the modules with tasks, and check everything."""
-
-    def manifest(self) -> dict[str, Any]:
-        """What the worker process has to know, as plain values."""
+if TYPE_CHECKING:
+    from rmqwork.app import App
 
 
 class AppNotLoaded(Exception):
     """The app could not be imported; the text is made for people, with the user's traceback."""
 
 
-def load_app(path: str) -> Any:
-    """Import ``module:attribute`` and load its tasks.
+def load_app(path: str) -> App:
+    """Import ``module:attribute`` and load its tasks; see `rmqwork.loading.load_app`.
 
     Raises:
-        AppNotLoaded: with the traceback as text, from the user's first line on.
+        AppNotLoaded: what is wrong in one line, and the user's part of the traceback after it.
     """
-    module_name, _, attribute = path.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise AppNotLoaded(
-                f"there is no module {error.name!r} (for {path!r}) in {os.getcwd()} or on sys.path"
-            ) from None
-        raise AppNotLoaded(user_traceback(error)) from None
+        return loading.load_app(path)
+    except loading.AppNotLoaded as error:
+        raise AppNotLoaded("\n".join(filter(None, (str(error), error.details)))) from None
+    except RmqworkError as error:
+        raise AppNotLoaded(str(error)) from None
     except BaseException as error:
         raise AppNotLoaded(user_traceback(error)) from None
-    try:
-        app = module
-        for name in (attribute or "app").split("."):
-            app = getattr(app, name)
-    except AttributeError:
-        raise AppNotLoaded(
-            f"module {module_name!r} has no {attribute or 'app'!r}: give APP as module:attribute"
-        ) from None
-    if not hasattr(app, "load") or not hasattr(app, "manifest"):
-        raise AppNotLoaded(f"{path!r} is a {type(app).__name__}, not a rmqwork.App")
-    try:
-        app.load()
-    except BaseException as error:
-        raise AppNotLoaded(user_traceback(error)) from None
-    return app
 
 
 def user_traceback(error: BaseException) -> str:
@@ -80,7 +54,7 @@ def _is_ours(filename: str) -> bool:
     )
 
 
-def manifest_message(app: LoadableApp) -> Message:
+def manifest_message(app: App) -> Message:
     """``("manifest", …)``, or ``("import-error", …)`` if the app cannot say what it has."""
     try:
         return ("manifest", app.manifest())
