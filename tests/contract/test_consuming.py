@@ -330,6 +330,22 @@ async def test_a_new_consumer_can_take_over_from_an_old_one(link: Link):
     assert old.bodies + new.bodies == [b"%d" % n for n in range(8)]
 
 
+async def test_what_a_cancelled_consumer_holds_takes_nothing_from_the_next_one(link: Link):
+    """Given unsettled deliveries of a cancelled consumer, then a new one has its whole prefetch."""
+    await make_queue(link)
+    await fill(link, "q", 4)
+    old, new = Inbox(), Inbox()
+    channel = await link.open_consuming(old.closed.append)
+    tag = await old.consume(channel, prefetch=2)
+    await old.reach(2)
+    await channel.cancel(tag)
+
+    await new.consume(channel, prefetch=2)
+
+    await new.reach(2)
+    assert (old.bodies, new.bodies) == ([b"0", b"1"], [b"2", b"3"])
+
+
 async def test_a_deleted_queue_cancels_its_consumers(link: Link, connector: Connector):
     await make_queue(link, "q")
     await make_queue(link, "other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -31,6 +32,7 @@ class AmqpConsumeChannel:
         self._rpc: Rpc
         self._closed = closed
         self._cancelled: dict[str, Callable[[str], None]] = {}
+        self._numbers = itertools.count()
         self._oldest = 1
         self._settled: set[int] = set()
         self._acks: list[int] = []
@@ -64,9 +66,9 @@ class AmqpConsumeChannel:
         channel: Channel = self._rpc.channel
         await self._rpc.call(channel.basic_qos, prefetch_count=prefetch)
         self._prefetch = prefetch
-        tag = f"rmqwork.{id(self):x}.{len(channel.consumers)}.{queue}"[:200]
-        while tag in channel.consumers:
-            tag += "+"
+        # Never the same tag twice: to a quorum queue it would be the same consumer, whose unsettled
+        # deliveries from before its cancel still count against the new prefetch.
+        tag = f"rmqwork.{id(self):x}.{next(self._numbers)}.{queue}"[:200]
         self._cancelled[tag] = cancelled
 
         def on_deliver(method: Any, properties: Any, body: bytes) -> None:
