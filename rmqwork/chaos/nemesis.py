@@ -14,7 +14,7 @@ from urllib.parse import quote
 from rmqwork.chaos.crew import Crew, Post, executors_of, template_of
 from rmqwork.chaos.faults import Fault
 from rmqwork.errors import RmqworkError
-from rmqwork.testing._management import Management, ManagementError
+from rmqwork.management import Management, ManagementError
 from rmqwork.testing.blame import BROKER
 from rmqwork.testing.broker import Broker
 from rmqwork.testing.ledger import LedgerWriter

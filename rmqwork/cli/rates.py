@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rmqwork.testing._management import Management
+    from rmqwork.management import Management
 
 _TIMEOUT: Final = 1.0
 _COLUMNS: Final = (
@@ -37,7 +37,7 @@ class Rates:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> dict[str, dict[str, Any]] | None:
-        from rmqwork.testing._management import ManagementError
+        from rmqwork.management import ManagementError
 
         management = self._find()
         if management is None:
@@ -50,7 +50,7 @@ class Rates:
         return {str(queue["name"]): _known(queue) for queue in found if "name" in queue}
 
     def _find(self) -> Management | None:
-        from rmqwork.testing._management import Management, ManagementError, likely_urls
+        from rmqwork.management import Management, ManagementError, likely_urls
 
         if self._tried or self._url is None:
             return self._management

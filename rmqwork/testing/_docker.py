@@ -9,8 +9,8 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from rmqwork.management import Management
 from rmqwork.testing._keep import Keeper
-from rmqwork.testing._management import Management
 from rmqwork.testing._node import (
     BrokerCannot,
     Say,

@@ -16,9 +16,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from rmqwork.management import Management
 from rmqwork.testing import _keeper
 from rmqwork.testing._keep import Keeper
-from rmqwork.testing._management import Management
 from rmqwork.testing._node import (
     READY,
     BrokerCannot,

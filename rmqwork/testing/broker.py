@@ -27,9 +27,9 @@ from typing import Self, get_args
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.management import Management, ManagementError, likely_urls
 from rmqwork.testing._docker import image_name, start_docker
 from rmqwork.testing._install import start_installed
-from rmqwork.testing._management import Management, ManagementError, likely_urls
 from rmqwork.testing._node import (
     BrokerCannot,
     Kind,

@@ -26,8 +26,8 @@ import psutil
 from pika.exceptions import ChannelClosedByBroker
 
 from rmqwork.canvas.signature import Signature
+from rmqwork.management import Management, ManagementError, likely_urls
 from rmqwork.task import Task
-from rmqwork.testing._management import Management, ManagementError, likely_urls
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import work
 

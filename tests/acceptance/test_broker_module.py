@@ -14,8 +14,8 @@ from pathlib import Path
 import pika
 import pytest
 
+from rmqwork.management import Management, ManagementError
 from rmqwork.testing import _keeper
-from rmqwork.testing._management import Management, ManagementError
 from rmqwork.testing._private import installed_server
 from rmqwork.testing.broker import Broker, BrokerCannot, start_broker, vhost
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from rmqwork.testing._management import Management, likely_urls
+from rmqwork.management import Management, likely_urls
 from rmqwork.testing.broker import Broker
 from rmqwork.transport import connect
 from rmqwork.transport.memory import MemoryBroker, MemoryConnector
