@@ -177,6 +177,7 @@ class Publisher:
             while link.is_open and not ended.is_set():
                 self._channel = await link.open_publishing()
                 self._problem = None
+                self._take_back()  # what was told to be lost after the end of the last channel
                 if self._eager:
                     self._delays_are_ready(link)  # before a retry needs them
                 self._pump()
