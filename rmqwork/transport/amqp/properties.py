@@ -1,8 +1,8 @@
 """The properties of a message as bytes, both ways.
 
 pika's own table codec refuses floats, cuts the fraction off those that come in, and raises on
-values that it cannot represent (a NaN, a time after the year 9999), which ends the connection: a
-foreign message with such a header would end the connection of each worker that it is delivered to,
+values that it cannot represent (a time after the year 9999), which ends the connection: a foreign
+message with such a header would end the connection of each worker that it is delivered to,
 for ever. Here what cannot be read is left out, and the message lives.
 
 Sources: AMQP 0-9-1 specification, 4.2; the field types as RabbitMQ has them, in its "AMQP 0-9-1
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from struct import Struct, error
 from typing import Any, Final
 
@@ -155,6 +156,8 @@ def _value(key: str, value: object) -> bytes:
         case None:
             return b"V"
         case float():
+            if not isfinite(value):  # RabbitMQ ends the connection for it
+                raise CannotEncode(f"header {key!r}: {value} is no number")
             return _DOUBLE_ITEM.pack(b"d", value)
         case bytes():
             return b"x" + _SIZE.pack(len(value)) + value

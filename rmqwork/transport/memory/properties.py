@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Final
 
 from rmqwork.errors import InvalidMessage
@@ -91,6 +92,8 @@ def _value(key: str, value: object) -> int:
                 raise ValueError(f"header {key!r}: {value} does not fit 64 bits")
             return 9
         case float():
+            if not isfinite(value):
+                raise ValueError(f"header {key!r}: {value} is no number")
             return 9
         case bytes():
             return 5 + len(value)
