@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -346,6 +347,8 @@ async def test_headers_of_every_kind_arrive_as_they_were(
     [
         message("q", headers={"n": 2**63}),
         message("q", headers={"o": object()}),
+        message("q", headers={"f": math.nan}),
+        message("q", headers={"f": [{"in": math.inf}]}),
         message("q", headers={"long": "x" * 200_000}),
         message("q", headers={"k" * 256: 1}),
         message("q" * 256),
@@ -354,7 +357,19 @@ async def test_headers_of_every_kind_arrive_as_they_were(
         message("q", priority=256),
         message("q", correlation_id="ü" * 128),
     ],
-    ids=["64 bits", "object", "frame", "name", "key", "exchange", "type", "priority", "utf-8"],
+    ids=[
+        "64 bits",
+        "object",
+        "nan",
+        "infinite",
+        "frame",
+        "name",
+        "key",
+        "exchange",
+        "type",
+        "priority",
+        "utf-8",
+    ],
 )
 async def test_what_cannot_be_encoded_is_said_and_hurts_nobody(
     link: Link, publisher: PublishChannel, wrong: Publication

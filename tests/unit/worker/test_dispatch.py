@@ -187,6 +187,9 @@ async def test_suspects_run_alone_and_only_in_an_isolated_executor(room: Room):
 
     assert room.got("alone") == suspects[:1]
     assert len(room.got("common")) == 1
+    room.put(1)
+    await turns(2)
+    assert room.got("alone") == suspects[:1]  # one at a time
     room.dispatcher.take("alone", suspects[0].number)
     await turns(2)
     assert room.got("alone") == suspects[:2]
