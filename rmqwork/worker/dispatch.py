@@ -65,7 +65,7 @@ class Dispatcher(Generic[E]):
         self._scheduled = False
         self._loop = asyncio.get_running_loop()
         self.suspects: deque[Held] = deque()
-        """Deliveries that run isolated, one at a time, because a process died with them."""
+        """Deliveries that run isolated: a process died with them, or their task wants it."""
         self.stopped = False
 
     @property
@@ -79,9 +79,9 @@ class Dispatcher(Generic[E]):
         return (held for seat in self._seats.values() for held in seat.held.values())
 
     def suspect(self, helds: Iterable[Held]) -> None:
-        """Run each of these again, isolated."""
+        """Run each of these in a process without others."""
         for held in helds:
-            held.stage = Stage.READY
+            held.stage, held.alone = Stage.READY, True
             self.suspects.append(held)
         self.schedule()
 
@@ -94,6 +94,12 @@ class Dispatcher(Generic[E]):
         """An executor is ready."""
         self._seats[executor] = Seat(executor, self._slots, isolated)
         self.schedule()
+
+    def close_seat(self, executor: E) -> None:
+        """Give an executor nothing more."""
+        seat = self._seats.get(executor)
+        if seat is not None:
+            seat.open = False
 
     def seat(self, executor: E) -> Seat[E] | None:
         """What an executor has; None when it is gone."""
@@ -115,7 +121,8 @@ class Dispatcher(Generic[E]):
         """Deliveries that an executor had, and did not start, are ready again."""
         for held in helds:
             held.stage = Stage.READY
-        self._ready.put_back(helds)
+        self.suspects.extendleft(held for held in reversed(helds) if held.alone)
+        self._ready.put_back([held for held in helds if not held.alone])
         self.schedule()
 
     def take(self, executor: E, number: int, duration: float | None = None) -> Held | None:

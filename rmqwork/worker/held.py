@@ -39,6 +39,7 @@ class Held:
         task_id: the message's id, or one made up for a message without.
         attempt: from 1.
         lane: where it runs: ``thread`` or ``async``.
+        alone: whether it is to run in a process without others.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Held:
     attempt: int
     lane: str = ""
     stage: Stage = Stage.READY
+    alone: bool = False
 
     @property
     def settleable(self) -> bool:

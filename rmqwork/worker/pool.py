@@ -147,6 +147,11 @@ class Template:
         if self._pipe is not None:
             self._pipe.send([("kill", executor_id, int(number))])
 
+    def kill_with_children(self, executor_id: int) -> None:
+        """Kill an executor's process group when it ends, also when it ends well."""
+        if self._pipe is not None:
+            self._pipe.send([("whole-group", executor_id)])
+
     async def close(self, timeout: float = 5.0) -> None:
         """End the template, and kill the executors that are left.
 

@@ -84,6 +84,7 @@ class Staff:
         self._loop = asyncio.get_running_loop()
         self._restarts = Restarts()
         self._isolated: dict[Executor, float] = {}
+        self._used_up: set[Executor] = set()
         self._condemned: dict[Executor, int] = {}
         self._limits = {
             name: task.hard_time_limit
@@ -127,11 +128,22 @@ class Staff:
         if self.template.alive:  # else at the next look at the clock
             self._isolated[self.template.fork(1, 1)] = monotonic()
 
+    def used_up(self, executor: Executor) -> None:
+        """It has run a task that wants a process of its own: it leaves, its children with it."""
+        if executor in self._isolated:
+            del self._isolated[executor]
+            self._used_up.add(executor)
+            self._owner.dispatcher.close_seat(executor)
+            self.template.kill_with_children(executor.id)
+            executor.exit()
+            self.see_to_suspects()
+
     # ── deaths ────────────────────────────────────────────────────────────────────────────────
 
     def died(self, executor: Executor, death: Death, helds: Sequence[Held]) -> None:
         """An executor is dead: say why, see to its deliveries, replace it."""
-        isolated = self._isolated.pop(executor, None) is not None
+        isolated = self._isolated.pop(executor, None) is not None or executor in self._used_up
+        self._used_up.discard(executor)
         condemned = self._condemned.pop(executor, None)
         started = [held for held in helds if held.number in death.unfinished]
         self._owner.not_started([held for held in helds if held.number not in death.unfinished])
@@ -163,7 +175,7 @@ class Staff:
                 self._owner.finish(held, outcome, crashed=True)
             return
         self._owner.suspected(started)
-        self._see_to_suspects()
+        self.see_to_suspects()
 
     def _time_is_up(self, number: int, started: Sequence[Held]) -> None:
         """An executor was killed because of one task; its other tasks run again, for free."""
@@ -221,7 +233,7 @@ class Staff:
             now = monotonic()
             for seat in list(self._owner.dispatcher.seats):
                 self._watch_limits(seat.executor, seat.held, now)
-        self._see_to_suspects()
+        self.see_to_suspects()
 
     def _watch_limits(self, executor: Executor, helds: Mapping[int, Held], now: float) -> None:
         if executor in self._condemned:
@@ -234,7 +246,8 @@ class Staff:
                 executor.kill(signal.SIGKILL)
                 return
 
-    def _see_to_suspects(self) -> None:
+    def see_to_suspects(self) -> None:
+        """Have as many executors as there are suspects, up to ``-p`` of them; later none."""
         suspects = len(self._owner.dispatcher.suspects)
         now = monotonic()
         if suspects:

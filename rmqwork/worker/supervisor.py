@@ -107,10 +107,16 @@ class Worker:
         decision = self._triage(held) or self._suspicion(held)
         if decision is not None:
             self.settlement.settle(held, decision)
-        elif held.delivery.queue == suspects_queue(held.queue):
+        elif held.delivery.queue == suspects_queue(held.queue) or self._is_isolated(held):
             self.dispatcher.suspect([held])
+            self.staff.see_to_suspects()
         else:
             self.dispatcher.put(held)
+
+    def _is_isolated(self, held: Held) -> bool:
+        """Whether its task wants a process of its own for each run."""
+        task = self.plan.manifest.tasks.get(str(held.delivery.type))
+        return task is not None and task.isolated
 
     def _recalled(self, held: Held) -> bool:
         """Whether a redelivery is something that this worker has done, or is doing."""
@@ -191,6 +197,8 @@ class Worker:
                 number, outcome = wire.outcome_of(message)
                 held = self.dispatcher.take(executor, number, outcome.duration)
                 if held is not None:
+                    if held.alone and self._is_isolated(held):
+                        self.staff.used_up(executor)
                     self.finish(held, outcome)
             elif kind == "publish":
                 self._publish(executor, *message[1:])

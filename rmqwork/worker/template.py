@@ -76,6 +76,7 @@ class TemplateProcess:
         self._unpacker = Unpacker()
         self._fds: deque[int] = deque()
         self._executors: dict[int, int] = {}  # executor id of each living process id
+        self._whole_groups: set[int] = set()  # executors whose group ends with them in any case
         self._told_native = False
         self._wakeup, self._wakeup_end = os.pipe()
         os.set_blocking(self._wakeup, False)
@@ -122,6 +123,8 @@ class TemplateProcess:
                     self._fork(_Order(executor_id, threads, async_tasks, own))
                 case ("kill", executor_id, number):
                     self._kill(executor_id, number)
+                case ("whole-group", executor_id):
+                    self._whole_groups.add(executor_id)
                 case ("stop",):
                     return False
         return True
@@ -200,8 +203,9 @@ class TemplateProcess:
             executor_id = self._executors.pop(pid, None)
             if executor_id is None:
                 continue
-            if status:
+            if status or executor_id in self._whole_groups:
                 _kill_group(pid)
+            self._whole_groups.discard(executor_id)
             self._tell_death(executor_id, pid, status, usage.ru_maxrss)
 
     def _tell_death(self, executor_id: int, pid: int, status: int, max_rss: int) -> None:
