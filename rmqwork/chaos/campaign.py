@@ -68,10 +68,12 @@ class Result:
 
     @property
     def bad_departures(self) -> list[Departure]:
-        """Processes that were not killed by a fault, and did not leave as they should have."""
-        return [
-            one for one in self.departures if one.code not in ((0, 3, -9) if one.told else (-9,))
-        ]
+        """Processes that were not killed by a fault, and did not leave as they should have.
+
+        A signal that comes before a process can handle it just ends it.
+        """
+        fair = {True: (0, 3, -9, -15), False: (-9,)}
+        return [one for one in self.departures if one.code not in fair[one.told]]
 
 
 def perform(options: ChaosOptions) -> int:

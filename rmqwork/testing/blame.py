@@ -14,7 +14,7 @@ UNEXPLAINED: Final = "unexplained"
 _AFTERMATH: Final = 20.0
 """Seconds after a fault in which its redeliveries arrive: connections are found dead by their
 heartbeats, and processes connect again."""
-_ORDERLY: Final = ("term-",)
+_ORDERLY: Final = ("term-", "memory-alarm", "disk-alarm")
 """Faults that must not make anything run twice, and so explain nothing."""
 _ACKS: Final = 1.5
 """Seconds for which an ack, or a confirmed write, may be on its way (see `worker.settle`)."""
@@ -72,6 +72,7 @@ def blame(
         was delivered elsewhere while it still ran), ``sent twice: <fault>`` (its publish, or that
         of its retry or of its move, got no answer and was sent again), or ``unexplained``.
     """
+    faults = [fault for fault in faults if not fault.name.startswith(_ORDERLY)]
     done = sorted((run for run in runs if run.end is not None), key=lambda run: run.start)
     published = max(confirms, default=inf)
     for first, second in pairwise(done):
@@ -100,8 +101,6 @@ def _hit_itself(fault: Break, first: Run, second: Run, since: float) -> bool:
     """Whether a fault hit the process of the first run, or froze the worker of the second, which
     then found a delivery in its socket that had long been somebody else's.
     """
-    if fault.name.startswith(_ORDERLY):
-        return False
     if fault.target in (first.who, first.worker):
         return fault.touches(since, second.start, 0.0)
     return (
