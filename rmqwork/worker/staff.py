@@ -41,8 +41,9 @@ class Restarts:
         """Seconds to wait after a death now."""
         now = self._clock()
         self._young = self._young + 1 if now - self._last < _QUICK_DEATH else 0
-        self._last = now
-        return 0.0 if self._young < 3 else min(_BACKOFF_MOST, 0.1 * 2.0 ** (self._young - 3))
+        delay = 0.0 if self._young < 3 else min(_BACKOFF_MOST, 0.1 * 2.0 ** (self._young - 3))
+        self._last = now + delay  # when the next one starts: the wait is no part of its life
+        return delay
 
 
 class Owner(Protocol):
