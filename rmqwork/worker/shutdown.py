@@ -44,6 +44,8 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
         settled.
     """
     began = monotonic()
+    if worker.consumption.consuming:
+        worker.settlement.unsettled = 0  # what is of lost connections is delivered again
     worker.stopping = True
     worker.dispatcher.stopped = True
     worker.returned = []
