@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pika
 import psutil
 from pika.exceptions import ChannelClosedByBroker
 
 from rmqwork.canvas.signature import Signature
-from rmqwork.management import Management, ManagementError, likely_urls
+from rmqwork.management import Management, likely_urls
 from rmqwork.task import Task
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import work
@@ -36,7 +36,6 @@ WORK = "tests.acceptance.apps.work:app"
 PATIENCE = 30.0
 """Seconds that a test waits for what has no deadline of its own: the machine may be busy."""
 _MARK = "WORK_TEST"
-_RIVAL = "rival"
 T = TypeVar("T")
 # A queue that is not there yet closes a channel, which is no news here.
 logging.getLogger("pika.channel").setLevel(logging.ERROR)
@@ -245,9 +244,7 @@ class Rabbit:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parameters = pika.URLParameters(url)
-        parameters.client_properties = {"connection_name": _RIVAL}
-        self._connection = pika.BlockingConnection(parameters)
+        self._connection = pika.BlockingConnection(pika.URLParameters(url))
         self._channel: Any = None
 
     def close(self) -> None:
@@ -325,23 +322,18 @@ class Rabbit:
             taken.append(letter)
         return taken
 
-    def close_all(self, broker: Broker, count: int) -> None:
-        """Have the broker close the connections of this virtual host but ours.
-
-        Args:
-            broker: it.
-            count: how many there must be; the broker's list of them is late.
-        """
+    def close_worker(self, broker: Broker) -> None:
+        """Have the broker close both connections of the worker of this virtual host."""
         management, place = manage(broker, self.url)
 
-        def others() -> list[str]:
+        def of_worker() -> list[str]:
             listed = json.loads(management.call("GET", f"vhosts/{place}/connections"))
-            names = [one["name"] for one in listed if not _is_rival(one)]
-            return names if len(names) >= count else []
+            names = [one["name"] for one in listed if "worker" in _client_name(one)]
+            return names if len(names) == 2 else []
 
-        for name in until(others, f"{count} connections in the broker's list"):
-            with contextlib.suppress(ManagementError):
-                management.call("DELETE", f"connections/{name.replace(' ', '%20')}")
+        # The broker's list of connections is late.
+        for name in until(of_worker, "two connections in the broker's list"):
+            management.call("DELETE", f"connections/{quote(name, safe='')}")
 
 
 def manage(broker: Broker, url: str) -> tuple[Management, str]:
@@ -354,8 +346,8 @@ def manage(broker: Broker, url: str) -> tuple[Management, str]:
     raise AssertionError(f"no management API at {urls}")
 
 
-def _is_rival(connection: Mapping[str, Any]) -> bool:
-    return bool(connection.get("client_properties", {}).get("connection_name") == _RIVAL)
+def _client_name(connection: Mapping[str, Any]) -> str:
+    return str(connection.get("client_properties", {}).get("connection_name", ""))
 
 
 class Proxy:
