@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rmqwork.testing.worker import TestWorkerOptions
     from rmqwork.transport.memory import MemoryBroker
     from rmqwork.transport.memory.faults import Faults
+    from rmqwork.transport.port import Connector
 
 _MOST: Final = 10_000
 _numbers = itertools.count(1)
@@ -180,10 +181,14 @@ class Kit:
         from rmqwork import deadletters
         from rmqwork.testing.idle import run
         from rmqwork.transport import connect
+        from rmqwork.transport.memory import MemoryConnector
 
-        names = queues or tuple(self.app.queues)
-        settings = self.app.settings
-        return run(deadletters.aread(connect(settings.broker, settings.heartbeat), names))
+        connector: Connector
+        if self._broker is not None:
+            connector = MemoryConnector(self._broker, faults=False)
+        else:
+            connector = connect(self.app.settings.broker, self.app.settings.heartbeat)
+        return run(deadletters.aread(connector, queues or tuple(self.app.queues)))
 
 
 @contextmanager

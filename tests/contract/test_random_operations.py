@@ -165,6 +165,7 @@ class Operations(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 4 * SEQUENCES)
 def test_memory_does_what_rabbitmq_does(
     vhost_url: str, broker_version: tuple[int, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

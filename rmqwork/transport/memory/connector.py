@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.transport.memory.broker import MemoryBroker
+from rmqwork.transport.memory.faults import Faults
 from rmqwork.transport.memory.link import MemoryLink
 from rmqwork.transport.memory.rights import GUEST, Rights
 
@@ -41,11 +42,15 @@ class MemoryConnector:
     Args:
         broker: which.
         rights: of the user that connects.
+        faults: whether the faults that a test orders happen to its connections.
     """
 
-    def __init__(self, broker: MemoryBroker, rights: Rights | None = None) -> None:
+    def __init__(
+        self, broker: MemoryBroker, rights: Rights | None = None, *, faults: bool = True
+    ) -> None:
         self.broker = broker
         self._rights = rights or Rights()
+        self._faults = broker.faults if faults else Faults()
 
     @classmethod
     def of(cls, urls: Sequence[str]) -> MemoryConnector:
@@ -71,10 +76,10 @@ class MemoryConnector:
         """Open a connection; see the port."""
         await asyncio.sleep(0)
         reason = ""
-        if self.broker.faults.refuses_connections:
+        if self._faults.refuses_connections:
             reason = "connection refused, as the test has ordered"
         elif self._rights.user in self.broker.refused_users:
             reason = f"login refused for user {self._rights.user!r}"
         if reason:
             raise BrokerUnavailable(f"no connection to the broker ({self.label}: {reason})")
-        return MemoryLink(self.broker, name, self._rights)
+        return MemoryLink(self.broker, name, self._rights, self._faults)

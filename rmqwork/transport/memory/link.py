@@ -19,6 +19,7 @@ from rmqwork.types import Server
 
 if TYPE_CHECKING:
     from rmqwork.transport.memory.broker import MemoryBroker
+    from rmqwork.transport.memory.faults import Faults
 
 _log = logging.getLogger(__name__)
 SERVER: Final = Server("rmqwork in memory, like RabbitMQ", (4, 3))
@@ -34,14 +35,16 @@ class MemoryLink:
         broker: the other end.
         name: of the connection, for people.
         rights: of its user.
+        faults: that are ordered for it.
     """
 
     server = SERVER
 
-    def __init__(self, broker: MemoryBroker, name: str, rights: Rights) -> None:
+    def __init__(self, broker: MemoryBroker, name: str, rights: Rights, faults: Faults) -> None:
         self.broker = broker
         self.name = name
         self.rights = rights
+        self.faults = faults
         self.reason: str | None = None
         """Why it has ended; None while it stands."""
         self._loop = asyncio.get_running_loop()
@@ -131,7 +134,7 @@ class MemoryLink:
         Raises:
             ChannelClosed: it has ended.
         """
-        if self.reason is None and self.broker.faults.drops():
+        if self.reason is None and self.faults.drops():
             with self.broker.at_work():
                 self.drop("the connection was dropped by a fault of the test's")
         if self.reason is not None:

@@ -79,7 +79,7 @@ class MemoryPublishChannel:
                 f"configured max size {MAX_MESSAGE}"
             )
             raise ChannelClosed(406, text)
-        match broker.faults.of(publication):
+        match link.faults.of(publication):
             case "returned":
                 return Verdict.RETURNED, NO_ROUTE
             case "nacked":
