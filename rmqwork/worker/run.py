@@ -78,6 +78,12 @@ async def _prepare(
     from rmqwork.worker.supervisor import Worker
 
     plan = make_plan(options, Manifest.from_dict(manifest))
+    if plan.broker[0].startswith("memory:"):
+        _log.warning(
+            "%s is a broker inside this worker: only its own tasks and lifespan can publish to it, "
+            "and what it holds ends with it; for anything else set RMQWORK_BROKER=amqp://…",
+            plan.broker[0],
+        )
     return Worker(plan, template, new_template)
 
 
@@ -179,6 +185,12 @@ async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals:
                 plan.processes,
                 ", ".join(f"{slots} {lane} tasks" for lane, slots in plan.slots.items() if slots),
             )
+            if plan.without_limit:
+                _log.info(
+                    "no time limit: %s; a run longer than the broker's consumer_timeout (30 min by "
+                    "default) is repeated",
+                    ", ".join(plan.without_limit[:10]),
+                )
         await asyncio.wait(waits[1:], return_when=asyncio.FIRST_COMPLETED)
         if consuming.done():
             consuming.result()
