@@ -2,6 +2,7 @@
 # make chaos   things are broken under load; a ledger tells what became of each message
 # make test    everything that is checked: format, lint, types, all tests
 # make check   the same without the tests that need a broker (seconds)
+# make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
 #
 # Another interpreter:   make PYTHON=python3.13 test
 # Some tests:            make pytest ARGS='-k retry -x'
@@ -29,6 +30,9 @@ test: lint types pytest
 
 check: lint types
 	$(BIN)/python -m pytest -m 'not broker' $(ARGS)
+
+bench: venv
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""rmqwork beside its peers, the raw clients and a C client, on one broker: see README.md."""
