@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from rmqwork.publisher_thread import ThreadedPublisher
 from rmqwork.sending import Sender
+from rmqwork.transport import connect
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -30,7 +32,8 @@ def bound(
     settings, sender, state = app.settings, app._sender, app._state
 
     def make() -> PublishPort:
-        port = app._make_publisher()
+        connector = connect(app.settings.broker, app.settings.heartbeat)
+        port = ThreadedPublisher(connector, app.topology(), app.name)
         return port if wrap is None else wrap(port)
 
     app.__dict__["settings"] = replace(settings, broker=(url,))

@@ -26,6 +26,7 @@ from rmqwork.types import Publication
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OWN_TEST = {"testing.md"}  # its blocks are a test suite: tests/unit/testing/test_docs_page.py
 EXAMPLES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
@@ -86,7 +87,9 @@ def run(source: str, where: str, line: int, module: types.ModuleType) -> None:
 
 
 @pytest.mark.usefixtures("modules")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name not in OWN_TEST], ids=lambda page: page.name
+)
 def test_python_blocks_run(page: Path, taken: list[Publication]) -> None:
     module = types.ModuleType(f"docs_{page.stem}")
     for line, source in blocks(page):
