@@ -126,6 +126,7 @@ class Worker:
             known.delivery = held.delivery
         elif known is not None:
             _log.info("%s was delivered again after it was done; it is settled", held.task_id)
+            self.settlement.unsettled = max(0, self.settlement.unsettled - 1)
             self.settlement.settle(held, known)
         return known is not None
 
