@@ -18,6 +18,7 @@ from rmqwork.types import Delivery
 
 _log = logging.getLogger(__name__)
 _STOP_TIMEOUT: Final = 2.0
+_TIMEOUT_OF_CONSUMERS: Final = (4, 3)
 _PATIENT: Final = 6
 """Attempts after which a queue that cannot be consumed is tried at the longest interval."""
 
@@ -39,6 +40,7 @@ class _Served:
     name: str
     sources: tuple[str, ...]
     prefetch: int
+    timeout: float | None = None
     channel: ConsumeChannel | None = None
     tags: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,7 +53,8 @@ class Consumption:
     Args:
         connector: where connections come from.
         plan: what is declared on each new connection.
-        queues: ``(queue, names of the queues it is read from, prefetch)``.
+        queues: ``(queue, names of the queues it is read from, prefetch, consumer timeout)``; the
+            timeout in seconds, None = the broker's, may be left out.
         consumer: takes deliveries.
         name: shown in the broker's list of connections.
     """
@@ -60,7 +63,9 @@ class Consumption:
         self,
         connector: Connector,
         plan: Sequence[Declaration],
-        queues: Sequence[tuple[str, tuple[str, ...], int]],
+        queues: Sequence[
+            tuple[str, tuple[str, ...], int] | tuple[str, tuple[str, ...], int, float | None]
+        ],
         consumer: Consumer,
         name: str,
     ) -> None:
@@ -118,6 +123,11 @@ class Consumption:
             except (BrokerUnavailable, ChannelClosed) as error:
                 self.problem = error
                 _log.log(logging.WARNING if attempt < 1 else logging.DEBUG, "%s", error)
+            except Exception as error:
+                if not self.connected.is_set():
+                    raise
+                self.problem = error
+                _log.exception("the connection failed in a way that was not foreseen")
             attempt = 0 if monotonic() - began > STABLE else attempt + 1
             if not self._stop.is_set():
                 await asyncio.sleep(backoff(attempt))
@@ -170,7 +180,9 @@ class Consumption:
         self._link = link
         self.problem = None
         self.server = link.server.version
-        if self.connected.is_set():
+        if not self.connected.is_set():
+            self._tell_of_timeout()
+        else:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
         await self.may_start.wait()
@@ -196,7 +208,7 @@ class Consumption:
                 if attempt:
                     await link.declare(self._plan)
                 await self._serve_once(link, served)
-            except (ChannelClosed, ConfigurationError) as error:
+            except Exception as error:  # whatever it is, a queue must not be left unserved
                 if self._over(link):
                     return
                 _log.log(
@@ -256,11 +268,34 @@ class Consumption:
                 prefetch=1 if source == suspects_queue(served.name) else served.prefetch,
                 deliver=lambda delivery: self._consumer.delivered(served.name, delivery),
                 cancelled=ended,
+                arguments=self._arguments(served),
             )
             fresh.append(tag)
         served.tags = fresh
         for tag in old:
             await channel.cancel(tag)
+
+    def _arguments(self, served: _Served) -> dict[str, object]:
+        """Of a consumer. Older brokers know its timeout as a policy or a setting of theirs only."""
+        if served.timeout is None or self.server < _TIMEOUT_OF_CONSUMERS:
+            return {}
+        return {"x-consumer-timeout": round(served.timeout * 1000)}
+
+    def _tell_of_timeout(self) -> None:
+        """Say what somebody has to set on a broker that takes no timeout from a consumer."""
+        if self.server >= _TIMEOUT_OF_CONSUMERS:
+            return
+        for served in self._queues.values():
+            if served.timeout is not None:
+                _log.warning(
+                    "queue %r has tasks that may run for longer than RabbitMQ %s lets a delivery "
+                    "wait (30 min by default): a run beyond that is repeated; set the policy "
+                    "consumer-timeout (3.12 and later) of this queue, or consumer_timeout in "
+                    "rabbitmq.conf, to %d ms",
+                    served.name,
+                    ".".join(map(str, self.server)),
+                    round(served.timeout * 1000),
+                )
 
     async def _give_up(self, served: _Served, channel: ConsumeChannel) -> None:
         """A consumer was cancelled by the broker: begin again on a channel of its own."""

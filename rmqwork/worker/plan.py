@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rmqwork.errors import ConfigurationError
-from rmqwork.manifest import Manifest
+from rmqwork.manifest import Manifest, TaskEntry
 from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.worker.flow import wanted_prefetch
 from rmqwork.worker.options import WorkerOptions
+
+CONSUMER_TIMEOUT: Final = 1800.0
+"""Seconds after which RabbitMQ takes an unsettled delivery back, if nobody says otherwise
+(RabbitMQ guide "Consumers", ``consumer_timeout``)."""
+_MARGIN: Final = 60.0
+
+
+def limit_of(task: TaskEntry) -> float | None:
+    """Seconds after which a run of a task surely ends; None = never, maybe."""
+    return task.hard_time_limit or task.time_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,23 @@ class WorkerPlan:
         """The queue beside it for messages that have killed their process; classic: none."""
         name = suspects_queue(queue)
         return name if name in self.manifest.queues[queue].consumed else None
+
+    def consumer_timeout(self, queue: str) -> float | None:
+        """Seconds in which a delivery of a queue must be settled, or the broker takes it back:
+        twice the longest time limit of its tasks, and what a broker grants by default at least.
+        None: the broker's default suffices, or a task has no limit, or the queue is classic.
+        """
+        limits = [limit_of(task) for task in self.manifest.tasks.values() if task.queue == queue]
+        known = [limit for limit in limits if limit is not None]
+        if self.manifest.queues[queue].type != "quorum" or not known or len(known) < len(limits):
+            return None
+        wanted = 2 * max(known) + _MARGIN
+        return wanted if wanted > CONSUMER_TIMEOUT else None
+
+    @property
+    def without_limit(self) -> Sequence[str]:
+        """The names of the tasks that may run for ever."""
+        return [task.name for task in self.manifest.tasks.values() if limit_of(task) is None]
 
     def capacity(self, queue: str) -> int:
         """How many tasks of a queue this worker can run at once."""

@@ -77,7 +77,15 @@ class Worker:
         self.consumption = Consumption(
             connector,
             plan.declarations,
-            [(queue, plan.sources(queue), plan.first_prefetch(queue)) for queue, _ in plan.queues],
+            [
+                (
+                    queue,
+                    plan.sources(queue),
+                    plan.first_prefetch(queue),
+                    plan.consumer_timeout(queue),
+                )
+                for queue, _ in plan.queues
+            ],
             self,
             f"rmqwork worker {plan.name} (consume)",
         )
