@@ -50,6 +50,7 @@ HEADERS: tuple[dict[str, object], ...] = (
 priorities = st.none() | st.sampled_from([0, 1, 3, 4, 5, 31, 40])
 queues = st.sampled_from(QUEUES)
 places = st.integers(0, 1000)
+hows = st.sampled_from(["ack", "nack", "reject"])
 
 
 class Operations(RuleBasedStateMachine):
@@ -85,11 +86,14 @@ class Operations(RuleBasedStateMachine):
         number = next(self.bodies)
         return Publication(exchange, key, b"%d" % number, f"id-{number}", **rest)
 
-    @rule(queue=queues, priority=priorities, copies=st.integers(1, 3))
-    def publish_to_a_queue(self, queue: str, priority: int | None, copies: int) -> None:
-        for _ in range(copies):
-            sent = self.publication("", self.names[queue], priority=priority)
-            self.both(lambda side, sent=sent: side.publish(sent))  # type: ignore[misc]
+    @rule(queue=queues, ranks=st.lists(priorities, min_size=1, max_size=5))
+    def publish_to_a_queue(self, queue: str, ranks: list[int | None]) -> None:
+        sent = [self.publication("", self.names[queue], priority=rank) for rank in ranks]
+
+        async def publish(side: Side) -> list[object]:
+            return [await side.publish(publication) for publication in sent]
+
+        self.both(publish)
 
     @rule(
         exchange=st.sampled_from(["topic", "fanout", "headers", "alternate"]),
@@ -115,15 +119,22 @@ class Operations(RuleBasedStateMachine):
 
         self.both(publish)
 
-    @rule(queue=queues)
-    def get(self, queue: str) -> None:
-        self.both(lambda side: side.get(self.names[queue]))
+    @rule(queue=queues, times=st.integers(1, 5))
+    def get(self, queue: str, times: int) -> None:
+        async def get(side: Side) -> list[object]:
+            return [await side.get(self.names[queue]) for _ in range(times)]
+
+        self.both(get)
 
     @precondition(lambda self: self.memory.held)
-    @rule(how=st.sampled_from(["ack", "nack", "reject"]), place=places)
-    def settle(self, how: str, place: int) -> None:
-        index = place % len(self.memory.held)
-        self.both(lambda side: side.settle(how, index))
+    @rule(orders=st.lists(st.tuples(hows, places), min_size=1, max_size=5))
+    def settle(self, orders: list[tuple[str, int]]) -> None:
+        async def settle(side: Side) -> None:
+            for how, place in orders:
+                if side.held:
+                    await side.settle(how, place % len(side.held))
+
+        self.both(settle)
 
     @rule(queue=queues, prefetch=st.integers(1, 4))
     def consume(self, queue: str, prefetch: int) -> None:
@@ -138,7 +149,7 @@ class Operations(RuleBasedStateMachine):
         self.both(lambda side: side.cancel(consumed[place % len(consumed)]))
 
     @precondition(lambda self: any(map(len, self.memory.inboxes.values())))
-    @rule(how=st.sampled_from(["ack", "nack", "reject"]), place=places)
+    @rule(how=hows, place=places)
     def settle_what_a_consumer_got(self, how: str, place: int) -> None:
         name, index = next(
             (name, place % len(inbox)) for name, inbox in self.memory.inboxes.items() if len(inbox)
