@@ -1,0 +1,39 @@
+"""How long the broker is asked to wait for a delivery's settlement."""
+
+from __future__ import annotations
+
+import pytest
+
+from rmqwork import App, Queue
+from rmqwork.manifest import Manifest
+from rmqwork.worker.options import WorkerOptions
+from rmqwork.worker.plan import CONSUMER_TIMEOUT, WorkerPlan, make_plan
+
+
+def plan_of(*limits: float | None, kind: str = "quorum") -> WorkerPlan:
+    app = App("limits", queues=[Queue("q", type=kind)])  # type: ignore[arg-type]
+    for number, limit in enumerate(limits):
+
+        def task() -> None: ...
+
+        app.task(name=f"t{number}", queue="q", time_limit=limit)(task)
+    return make_plan(WorkerOptions("x:app"), Manifest.from_dict(app.manifest()))
+
+
+def test_twice_the_longest_limit_where_the_default_is_too_short() -> None:
+    assert plan_of(30, 3600).consumer_timeout("q") == 2 * 3600 + 60
+
+
+@pytest.mark.parametrize("limits", [(30, 60), (3600, None), ()])
+def test_the_brokers_own_where_it_suffices_or_nobody_knows(
+    limits: tuple[float | None, ...],
+) -> None:
+    assert plan_of(*limits).consumer_timeout("q") is None
+
+
+def test_classic_queues_refuse_the_argument() -> None:
+    assert plan_of(CONSUMER_TIMEOUT, kind="classic").consumer_timeout("q") is None
+
+
+def test_tasks_without_a_limit_are_named() -> None:
+    assert plan_of(30, None).without_limit == ["t1"]
