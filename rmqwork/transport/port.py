@@ -12,8 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from rmqwork.comparison import Difference
 from rmqwork.errors import PublishError
-from rmqwork.topology import Declaration, Difference
+from rmqwork.topology import Declaration
 from rmqwork.types import Delivery, Publication, Server, Verdict
 
 Settled = Callable[[Verdict, str], None]

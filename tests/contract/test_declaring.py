@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rmqwork import delays
+from rmqwork.comparison import Difference
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, TopologyMismatch
 from rmqwork.topology import (
     TASKS_EXCHANGE,
@@ -12,7 +13,6 @@ from rmqwork.topology import (
     Binding,
     DeclareExchange,
     DeclareQueue,
-    Difference,
     Exchange,
     Queue,
     app_plan,

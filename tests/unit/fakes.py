@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from rmqwork.comparison import Difference
 from rmqwork.errors import BrokerUnavailable
-from rmqwork.topology import Declaration, Difference
+from rmqwork.topology import Declaration
 from rmqwork.transport.port import ChannelClosed, QueueDepth, Settled
 from rmqwork.types import Delivery, Publication, Server, Verdict
 

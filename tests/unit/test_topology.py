@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rmqwork.comparison import Difference, with_property
 from rmqwork.errors import ConfigurationError
 from rmqwork.topology import (
     RETURN_EXCHANGE,
@@ -14,12 +15,10 @@ from rmqwork.topology import (
     Declaration,
     DeclareExchange,
     DeclareQueue,
-    Difference,
     Exchange,
     Queue,
     app_plan,
     queue_plan,
-    with_property,
 )
 
 

@@ -13,14 +13,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rmqwork.errors import ConfigurationError, TopologyMismatch
+from rmqwork.comparison import Difference, usable, with_property
+from rmqwork.errors import ConfigurationError
 from rmqwork.topology import (
     Bind,
     Declaration,
     DeclareExchange,
     DeclareQueue,
-    Difference,
-    with_property,
 )
 from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.rpc import Rpc
@@ -137,15 +136,7 @@ async def _one_by_one(connection: Connection, plan: Sequence[Declaration]) -> li
     found: list[Difference] = []
     for declaration in plan:
         found += await _declare_one(connection, declaration)
-    unsuitable = [difference for difference in found if not difference.suits]
-    if unsuitable:
-        names = sorted({difference.name for difference in unsuitable})
-        raise TopologyMismatch(
-            f"{', '.join(names)}: what exists on the broker does not suit; change the app's "
-            "Queue/Exchange, or delete or migrate the broker's:",
-            [str(difference) for difference in found],
-        )
-    return found
+    return usable(found)
 
 
 async def _declare_one(connection: Connection, declaration: Declaration) -> list[Difference]:

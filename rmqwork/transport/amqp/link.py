@@ -11,8 +11,9 @@ from typing import Any
 from pika import exceptions
 from pika.connection import Parameters
 
+from rmqwork.comparison import Difference
 from rmqwork.errors import ConfigurationError
-from rmqwork.topology import Declaration, Difference
+from rmqwork.topology import Declaration
 from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.consuming import AmqpConsumeChannel
 from rmqwork.transport.amqp.declaring import declare

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from rmqwork.errors import ConfigurationError, TopologyMismatch
-from rmqwork.topology import Bind, Declaration, DeclareExchange, DeclareQueue, Difference
+from rmqwork.comparison import Difference, usable
+from rmqwork.errors import ConfigurationError
+from rmqwork.topology import Bind, Declaration, DeclareExchange, DeclareQueue
 from rmqwork.transport.memory.exchanges import Binding, MemoryExchange
 from rmqwork.transport.memory.message import plain
 from rmqwork.transport.memory.queues import MemoryQueue
@@ -48,15 +49,7 @@ def declare(broker: MemoryBroker, rights: Rights, plan: Sequence[Declaration]) -
     """Make what the plan says; see `rmqwork.transport.port.Link.declare`."""
     with broker.at_work():
         found = [one for declaration in plan for one in _declare(broker, rights, declaration)]
-    unsuitable = [difference for difference in found if not difference.suits]
-    if unsuitable:
-        names = sorted({difference.name for difference in unsuitable})
-        raise TopologyMismatch(
-            f"{', '.join(names)}: what exists on the broker does not suit; change the app's "
-            "Queue/Exchange, or delete or migrate the broker's:",
-            [str(difference) for difference in found],
-        )
-    return found
+    return usable(found)
 
 
 def _declare(broker: MemoryBroker, rights: Rights, declaration: Declaration) -> list[Difference]:

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rmqwork.topology import Declaration, Difference
+from rmqwork.comparison import Difference
+from rmqwork.topology import Declaration
 from rmqwork.transport.memory import declaring
 from rmqwork.transport.memory.consuming import MemoryConsumeChannel
 from rmqwork.transport.memory.publishing import MemoryPublishChannel
