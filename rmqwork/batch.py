@@ -40,13 +40,16 @@ class Batch:
 class Entry:
     """One publication between its submission and its end."""
 
-    __slots__ = ("batch", "finished", "index", "publication", "sent")
+    __slots__ = ("batch", "finished", "index", "publication", "sent", "unanswered")
 
     def __init__(self, publication: Publication, batch: Batch, index: int) -> None:
         self.publication = publication
         self.batch = batch
         self.index = index
         self.sent = False
+        self.unanswered = False
+        """Whether it was sent on a channel that ended before an answer came: it may have arrived,
+        whatever becomes of it when it is sent again."""
         self.finished = False
 
     def finish(self, error: PublishError | None) -> bool:

@@ -265,10 +265,13 @@ class Publisher:
         self._in_flight -= 1
         self._bytes -= len(entry.publication.body)
         if verdict is Verdict.LOST:
+            entry.unanswered = True
             self._lost.append(entry)
             self._wake.set()
             return
         error = None if verdict is Verdict.CONFIRMED else _error(entry.publication, verdict, text)
+        if error is not None:
+            error.may_have_arrived = entry.unanswered
         if entry.finish(error):
             self._batches.discard(entry.batch)
         if self._waiting:
