@@ -278,9 +278,15 @@ def _plain(fault: Fault) -> dict[str, Any]:
 
 
 def _slowest(lines: list[Line]) -> float:
-    """The longest from the end of a fault of the broker to the next end of a task."""
-    of_broker = {line.id for line in lines if line.kind == "fault" and "broker" in line.text}
+    """The longest from the end of a fault of the broker to the next end of a task, as far as the
+    next fault of the broker did not come first.
+    """
+    of_broker = [line for line in lines if line.kind == "fault" and line.text.endswith(" broker")]
+    numbers = {line.id for line in of_broker}
     ends = [line.at for line in lines if line.kind == "end"]
-    healed = [line.at for line in lines if line.kind == "healed" and line.id in of_broker]
-    waits = [min((end - at for end in ends if end >= at), default=0.0) for at in healed]
-    return max(waits, default=0.0)
+    longest = 0.0
+    for healed in (line.at for line in lines if line.kind == "healed" and line.id in numbers):
+        back = min((end for end in ends if end >= healed), default=healed)
+        if not any(healed < fault.at < back for fault in of_broker):
+            longest = max(longest, back - healed)
+    return longest
