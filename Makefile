@@ -29,7 +29,7 @@ chaos: venv
 test: lint types pytest
 
 check: lint types
-	$(BIN)/python -m pytest -m 'not broker' $(ARGS)
+	$(BIN)/python -m pytest -m 'not broker and not store' $(ARGS)
 
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rmqwork.middleware import Middleware
     from rmqwork.outcome import Reject, RetryLater
     from rmqwork.registry import TaskSet
-    from rmqwork.results import AsyncResult
+    from rmqwork.results import AsyncResult, as_completed, wait
     from rmqwork.retry import Retry
     from rmqwork.routing import Route
     from rmqwork.sending import BlockingCallWarning
@@ -85,6 +85,8 @@ __all__ = [
     "Unroutable",
     "WorkerCrashed",
     "__version__",
+    "as_completed",
+    "wait",
 ]
 
 _PLACES = {
@@ -106,6 +108,8 @@ _PLACES = {
     "Task": "task",
     "TaskMessage": "message",
     "TaskSet": "registry",
+    "as_completed": "results",
+    "wait": "results",
 }
 
 

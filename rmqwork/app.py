@@ -39,7 +39,8 @@ class App(Publishing):
         name: in front of the names of function-style tasks, and shown in the broker.
         broker: one address or several of one cluster; default ``RMQWORK_BROKER``, a file, or
             ``amqp://guest:guest@localhost:5672/``.
-        results: the result back end; there is none yet.
+        results: where results are kept: ``rpc://``, ``redis://…``, ``postgresql://…``,
+            ``mysql://…``, ``sqlite:///…``; default ``RMQWORK_RESULTS``, a file, or nowhere.
         queues: all its queues (`Queue`, or their names); default: one named like the app.
         exchanges: exchanges of its own, besides ``rmqwork.tasks``.
         default_queue: for what no route leads elsewhere; default: the first of ``queues``.
@@ -71,13 +72,9 @@ class App(Publishing):
     ) -> None:
         super().__init__(name)
         codec.check_app_name(name)
-        if results is not None:
-            raise ConfigurationError(
-                f"App({name!r}): unknown result back end {results!r}; this version has none"
-            )
         if retry is not None and not isinstance(retry, Retry):
             raise ConfigurationError(f"App({name!r}): retry is a Retry(...), not {retry!r}")
-        self._arguments = check_arguments({"broker": broker, **settings})
+        self._arguments = check_arguments({"broker": broker, "results": results, **settings})
         self.queues = _queues(name, queues, default_queue)
         self.default_queue = default_queue or next(iter(self.queues))
         self.exchanges = tuple(exchanges)
@@ -148,9 +145,16 @@ class App(Publishing):
         for task in self.tasks.values():
             _note(problems, task.warm)
         _note(problems, self.topology)
-        _note(problems, lambda: self.settings)
+        _note(problems, self._check_results)
         if problems:
             raise ConfigurationError("\n  ".join([f"App {self.name!r}:", *problems]))
+
+    def _check_results(self) -> None:
+        """Build what writes results, and see that they can be written."""
+        if self.settings.results is not None:
+            for task in self.tasks.values():
+                if not task.task_options.ignore_result:
+                    _ = task.values
 
     def load(self) -> None:
         """Import the modules of ``include``, then `check`."""
@@ -188,6 +192,7 @@ class App(Publishing):
             time_limit=options.time_limit,
             hard_time_limit=options.hard_time_limit,
             isolated=options.isolated,
+            ignore_result=options.ignore_result,
         )
 
     def policy(self, task: Task[..., Any]) -> Retry | None:

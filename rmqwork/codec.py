@@ -173,6 +173,7 @@ def compose(
     app_id: str | None,
     version: int = 1,
     max_size: int = MAX_MESSAGE_SIZE,
+    reply_to: str | None = None,
 ) -> Publication:
     """The publication of a task's message.
 
@@ -185,6 +186,7 @@ def compose(
         app_id: the app's name.
         version: of the message class; only others than 1 are written.
         max_size: bytes of a body at most.
+        reply_to: the queue that wants its result.
 
     Raises:
         InvalidMessage: the body is too large, or a property cannot be carried.
@@ -201,15 +203,18 @@ def compose(
     expiry = options.expiry(now)
     if expiry is not None:
         extra[headers.EXPIRES_AT] = int(expiry * 1000)
+    task_id = options.task_id or uuid7()
     return Publication(
         exchange=route.exchange,
         routing_key=route.routing_key,
         body=body,
-        message_id=options.task_id or uuid7(),
+        message_id=task_id,
         type=name,
         headers=extra,
         due=options.due(now),
         priority=options.priority,
+        correlation_id=task_id if reply_to else None,
+        reply_to=reply_to,
         timestamp=int(now),
         app_id=app_id,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
 from rmqwork.errors import ConfigurationError
+from rmqwork.results.backends import check_address
 
 DEFAULT_BROKER: Final = "amqp://guest:guest@localhost:5672/"
 LogFormat = Literal["auto", "human", "json"]
@@ -31,6 +32,9 @@ class Settings:
 
     Args:
         broker: addresses of one broker or cluster; several are separated by commas in a variable.
+        results: where results are kept: ``rpc://``, ``redis://…``, ``postgresql://…``, ``mysql://…``,
+            ``sqlite:///…``; None = nowhere.
+        results_ttl: how long a result is kept.
         app: the app of the command line, ``module:attribute``.
         publish_timeout: how long a publish waits for the broker and its confirm.
         max_message_size: bytes of a body at most.
@@ -47,6 +51,8 @@ class Settings:
     """
 
     broker: tuple[str, ...] = (DEFAULT_BROKER,)
+    results: str | None = None
+    results_ttl: float = 86400.0
     app: str | None = None
     publish_timeout: float = 30.0
     max_message_size: int = 16 * 1024 * 1024
@@ -72,12 +78,14 @@ class Settings:
 
     def __repr__(self) -> str:
         shown = {**self.to_dict(), "broker": tuple(mask(url) for url in self.broker)}
+        shown["results"] = self.results and mask(self.results)
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 class SettingsArguments(TypedDict, total=False):
     """The settings that ``App(...)`` takes by name; see `Settings`."""
 
+    results_ttl: float | None
     publish_timeout: float | None
     max_message_size: int | None
     heartbeat: int | None
@@ -241,6 +249,8 @@ def _log_format(value: object) -> str:
 
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "broker": _broker,
+    "results": check_address,
+    "results_ttl": _seconds(above=True),
     "app": _text,
     "publish_timeout": _seconds(above=True),
     "max_message_size": _count(1),

@@ -108,6 +108,8 @@ class TaskFailed(RmqworkError):
         remote_type: the name of the remote exception's class.
         remote_traceback: its traceback as text, or an empty string.
         task_id: which task.
+        reason: a `rmqwork.outcome.Reason`; or ``result-lost``: the task succeeded, and its value
+            could not be kept.
     """
 
     def __init__(
@@ -117,11 +119,13 @@ class TaskFailed(RmqworkError):
         remote_type: str = "",
         remote_traceback: str = "",
         task_id: str | None = None,
+        reason: str = "failed",
     ) -> None:
         super().__init__(message)
         self.remote_type = remote_type
         self.remote_traceback = remote_traceback
         self.task_id = task_id
+        self.reason = reason
 
 
 class TimeLimitExceeded(TaskFailed):

@@ -11,7 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import headers as names
-from rmqwork.codec import JSON, check_content, version_of
+from rmqwork.codec import JSON, MAX_MESSAGE_SIZE, check_content, version_of
 from rmqwork.context import NEVER, Context, Progress, Signal
 from rmqwork.errors import ConfigurationError, InvalidMessage, TimeLimitExceeded, UnknownTask
 from rmqwork.evidence import evidence_of, text_of
@@ -26,6 +26,7 @@ from rmqwork.outcome import (
     TimeLimitReached,
     TryAgain,
 )
+from rmqwork.results.answering import Answers, Keep, keeper_of, keeping
 from rmqwork.retry import DEFAULT, LONGEST, Retry, decide, next_delay, wait_after
 
 if TYPE_CHECKING:
@@ -42,12 +43,16 @@ class Plan:
         task: the task.
         policy: its retry policy; None = one attempt.
         watched: whether middleware wants to see its runs.
+        kept: whether its results go into a store.
+        max_size: bytes of a result at most.
     """
 
     __slots__ = (
+        "answers",
         "call",
         "direct",
         "function",
+        "kept",
         "load",
         "max_attempts",
         "name",
@@ -58,7 +63,15 @@ class Plan:
         "version",
     )
 
-    def __init__(self, task: Task[..., Any], policy: Retry | None, *, watched: bool) -> None:
+    def __init__(
+        self,
+        task: Task[..., Any],
+        policy: Retry | None,
+        *,
+        watched: bool,
+        kept: bool = False,
+        max_size: int = MAX_MESSAGE_SIZE,
+    ) -> None:
         body = task.body
         self.name = task.name
         self.load: Callable[[bytes, int], Any] = body.load
@@ -75,6 +88,8 @@ class Plan:
             if argument.kind is inspect.Parameter.POSITIONAL_ONLY
         )
         self.direct = not watched and not task.call.injects
+        self.kept = kept and not task.task_options.ignore_result
+        self.answers = Answers(task.name, lambda: task.values, max_size)
 
     def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """A message, or arguments by name, as the function is to be called with them."""
@@ -94,7 +109,7 @@ class Plan:
 class Prepared:
     """A delivery that was decoded and validated, and can be run."""
 
-    __slots__ = ("args", "attempt", "ctx", "kwargs", "plan", "published", "value")
+    __slots__ = ("answer", "args", "attempt", "ctx", "kwargs", "plan", "published", "value")
 
     def __init__(
         self,
@@ -103,8 +118,10 @@ class Prepared:
         ctx: Context | None,
         attempt: int,
         published: float | None,
+        wanted: bool = False,
     ) -> None:
         self.plan = plan
+        self.answer: Callable[[object], bytes] | None = plan.answers.record if wanted else None
         self.value = value
         self.args, self.kwargs = plan.arguments(value)
         self.ctx = ctx
@@ -149,9 +166,21 @@ class TaskRunner:
         self._progress = progress
         self._hooks = app.hooks
         watched = bool(app.hooks.before_execute or app.hooks.after_execute)
-        self._plans = {
-            name: Plan(task, app.policy(task), watched=watched) for name, task in app.tasks.items()
+        settings = app.settings
+        self._keeper = keeper_of(settings, stopping.wait)
+        self._plans = plans = {
+            name: Plan(
+                task,
+                app.policy(task),
+                watched=watched,
+                kept=self._keeper is not None,
+                max_size=settings.max_message_size,
+            )
+            for name, task in app.tasks.items()
         }
+        self.keep: Keep | None = None
+        if self._keeper is not None:
+            self.keep = keeping(self._keeper, lambda name: name not in plans or plans[name].kept)
 
     def prepare(self, message: tuple[Any, ...]) -> Prepared | Failure:
         """Decode and validate a delivery.
@@ -159,7 +188,7 @@ class TaskRunner:
         Args:
             message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
                 None, content_type, extras or None)``, see docs/architecture.md; ``extras`` may have
-                ``content_encoding`` and ``timestamp``.
+                ``content_encoding``, ``timestamp`` and ``reply`` (somebody wants the result).
 
         Returns:
             what `run` or `arun` takes; or why the message cannot be run.
@@ -182,7 +211,10 @@ class TaskRunner:
         ctx = None
         if not plan.direct:
             ctx = self._context(plan, number, queue, attempt, again, task_id, headers)
-        return Prepared(plan, value, ctx, attempt, extras.get("timestamp") if extras else None)
+        if not extras:
+            return Prepared(plan, value, ctx, attempt, None, plan.kept)
+        wanted = plan.kept or "reply" in extras
+        return Prepared(plan, value, ctx, attempt, extras.get("timestamp"), wanted)
 
     def run(self, prepared: Prepared) -> Outcome:
         """Run a sync task in this thread.
@@ -202,7 +234,7 @@ class TaskRunner:
             if type(result) is CoroutineType:
                 result.close()
                 raise TypeError("a sync task returned a coroutine; declare it with `async def`")
-            outcome = Success(perf_counter() - start)
+            outcome = _succeeded(prepared, result, start)
         except TimeLimitReached:
             raise
         except BaseException as error:
@@ -220,11 +252,11 @@ class TaskRunner:
         try:
             async with scope:
                 if ctx is None:
-                    await plan.function(*prepared.args, **prepared.kwargs)
+                    result = await plan.function(*prepared.args, **prepared.kwargs)
                 else:
                     self._hooks.executing(ctx, prepared.value)
-                    await plan.call.arun(ctx, prepared.args, prepared.kwargs)
-            outcome = Success(perf_counter() - start)
+                    result = await plan.call.arun(ctx, prepared.args, prepared.kwargs)
+            outcome = _succeeded(prepared, result, start)
         except (Reject, RetryLater) as error:
             outcome = failed(prepared, error, perf_counter() - start)
         except BaseException as error:
@@ -260,7 +292,7 @@ class TaskRunner:
         if plan.time_limit is not None:
             options["deadline"] = time.time() + plan.time_limit
         if self._progress is not None:
-            options["progress"] = self._progress_of(number)
+            options["progress"] = self._progress_of(number, task_id if plan.kept else None)
         return Context(
             task_id,
             plan.name,
@@ -274,10 +306,24 @@ class TaskRunner:
             **options,
         )
 
-    def _progress_of(self, number: int) -> Progress:
-        tell = self._progress
+    def _progress_of(self, number: int, kept_as: str | None) -> Progress:
+        tell, keeper = self._progress, self._keeper
         assert tell is not None
-        return lambda current, total: tell(number, current, total)
+        if keeper is None or kept_as is None:
+            return lambda current, total: tell(number, current, total)
+
+        def both(current: float, total: float | None) -> None:
+            keeper.progress(kept_as, current, total)
+            tell(number, current, total)
+
+        return both
+
+
+def _succeeded(prepared: Prepared, value: object, start: float) -> Success:
+    """The outcome of a run that returned a value."""
+    duration = perf_counter() - start
+    answer = prepared.answer
+    return Success(duration) if answer is None else Success(duration, answer(value))
 
 
 def _users_headers(headers: Mapping[str, Any]) -> dict[str, Any]:

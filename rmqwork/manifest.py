@@ -31,6 +31,7 @@ class TaskEntry:
         time_limit: seconds after which a run is stopped.
         hard_time_limit: seconds after which the process that runs it is killed.
         isolated: whether each run has a process of its own.
+        ignore_result: whether nobody wants its result.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TaskEntry:
     time_limit: float | None = None
     hard_time_limit: float | None = None
     isolated: bool = False
+    ignore_result: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from rmqwork.message import TaskMessage, check_task_name
 from rmqwork.options import CallOptions, PublishOptions, parse
 from rmqwork.registry import TaskRegistry
 from rmqwork.results import AsyncResult
+from rmqwork.results.asking import Asking
 from rmqwork.routing import Router
 from rmqwork.sending import Sender, warn_on_loop
 from rmqwork.task import Encoded, encode_message
@@ -79,10 +80,12 @@ class Publishing(TaskRegistry):
         Raises:
             PublishError: its ``failures`` has the error of each id that was not confirmed.
         """
-        publications, timeout = self._compose_many(messages, options, "publish_many")
         warn_on_loop("publish_many", "apublish_many", 3)
+        self.asking.begin(None)
+        publications, timeout = self._compose_many(messages, options, "publish_many")
+        results = [self.asking.result(one) for one in publications]
         self._sender.send_many(publications, timeout)
-        return [AsyncResult(one.message_id, one.type or "") for one in publications]
+        return results
 
     async def apublish_many(
         self,
@@ -90,9 +93,11 @@ class Publishing(TaskRegistry):
         **options: Unpack[PublishOptions],
     ) -> list[AsyncResult[object]]:
         """`publish_many` for asyncio."""
+        await self.asking.abegin(None)
         publications, timeout = self._compose_many(messages, options, "apublish_many")
+        results = [self.asking.result(one) for one in publications]
         await self._sender.asend_many(publications, timeout)
-        return [AsyncResult(one.message_id, one.type or "") for one in publications]
+        return results
 
     def send_task(
         self,
@@ -140,16 +145,20 @@ class Publishing(TaskRegistry):
             options: of the call.
             verbs: what was called, and its twin for asyncio.
         """
-        publication = self.compose(encoded, options)
         warn_on_loop(*verbs)
-        timeout = options.timeout or self.settings.publish_timeout
-        return AsyncResult(self._sender.send(publication, timeout), encoded.name)
+        self.asking.begin(options.timeout)
+        publication = self.compose(encoded, options)
+        result = self.asking.result(publication)
+        self._sender.send(publication, options.timeout or self.settings.publish_timeout)
+        return result
 
     async def apublish_encoded(self, encoded: Encoded, options: CallOptions) -> AsyncResult[Any]:
         """`publish_encoded` for the async verbs."""
+        await self.asking.abegin(options.timeout)
         publication = self.compose(encoded, options)
-        timeout = options.timeout or self.settings.publish_timeout
-        return AsyncResult(await self._sender.asend(publication, timeout), encoded.name)
+        result = self.asking.result(publication)
+        await self._sender.asend(publication, options.timeout or self.settings.publish_timeout)
+        return result
 
     def compose(self, encoded: Encoded, options: CallOptions) -> Publication:
         """The publication of a message: its route and its properties."""
@@ -163,7 +172,13 @@ class Publishing(TaskRegistry):
             app_id=self.name,
             version=encoded.version,
             max_size=self.settings.max_message_size,
+            reply_to=self.asking.reply_to(encoded.name),
         )
+
+    @property
+    def publishes_in_worker(self) -> bool:
+        """Whether this process runs tasks, and publishes through its worker's connection."""
+        return self._sender.in_worker
 
     def use_publisher(self, port: PublishPort | None) -> None:
         """Publish by this port in this process: in executors the pipe to the worker, in tests a
@@ -176,7 +191,27 @@ class Publishing(TaskRegistry):
         Args:
             timeout: seconds to wait for confirms.
         """
-        return self._sender.close(timeout)
+        left = self._sender.close(timeout)
+        self.asking.close()
+        return left
+
+    def result(self, task_id: str, task: str = "") -> AsyncResult[Any]:
+        """The result of a task that was published somewhere, some time.
+
+        Args:
+            task_id: the id of its message.
+            task: its name; with it, the value is of the type that the task returns.
+
+        Raises:
+            ResultsDisabled: the app keeps no results; or, with ``rpc://``, another process has
+                published the task.
+        """
+        return self.asking.result_of(task_id, task)
+
+    @functools.cached_property
+    def asking(self) -> Asking:
+        """How this app asks for results."""
+        return Asking(self)
 
     def _options(self, given: Mapping[str, Any], verb: str) -> CallOptions:
         return parse(given, f"App {self.name!r}, {verb}", time.time())

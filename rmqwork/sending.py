@@ -79,6 +79,11 @@ class Sender:
                 self._port, self._pid = self._make(), os.getpid()
             return self._port
 
+    @property
+    def in_worker(self) -> bool:
+        """Whether publications go to a worker process."""
+        return self._pid == os.getpid() and bool(getattr(self._port, "in_worker", False))
+
     def use(self, port: PublishPort | None) -> None:
         """Publish by this port from now on, in this process; None = by the app's own."""
         self._port, self._pid = port, os.getpid()

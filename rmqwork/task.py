@@ -19,6 +19,7 @@ from rmqwork.ids import uuid7
 from rmqwork.message import TaskMessage, check_task_name, message_info
 from rmqwork.options import NO_OPTIONS, CallOptions, merge
 from rmqwork.parameters import Parameters, parameters_of
+from rmqwork.results.values import Returns
 from rmqwork.task_options import TaskOptions
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rmqwork.options import PublishOptions
     from rmqwork.registry import TaskRegistry
     from rmqwork.results import AsyncResult
+    from rmqwork.results.values import Values
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,6 +77,7 @@ class Task(Generic[P, R]):
         name: str,
         task_options: TaskOptions,
         injector: Injector | None,
+        returns: Returns,
     ) -> None:
         functools.update_wrapper(self, function)
         self.registry = registry
@@ -83,6 +86,7 @@ class Task(Generic[P, R]):
         self.name = name
         self.task_options = task_options
         self._injector = injector
+        self._returns = returns
         self._options = NO_OPTIONS
 
     # ── here ──────────────────────────────────────────────────────────────────────────────────
@@ -195,6 +199,15 @@ class Task(Generic[P, R]):
         """How its function is called."""
         overrides = self.registry.overrides
         return Call(self.function, self.parameters, self._injector, overrides)
+
+    @functools.cached_property
+    def values(self) -> Values:
+        """How its results are written and read.
+
+        Raises:
+            ConfigurationError: its return annotation cannot be used.
+        """
+        return self._returns.values(f"task {self.name!r}")
 
     def warm(self) -> None:
         """Build all that publishing and running it need, and find what is wrong with it.
@@ -330,7 +343,8 @@ def make_task(
             where, parameters.dependants, is_async=parameters.is_async, localns=localns
         )
     cls = AsyncTask if parameters.is_async else Task
-    return cls(registry, function, parameters, full_name, options, injector)
+    returns = Returns(function, localns)
+    return cls(registry, function, parameters, full_name, options, injector, returns)
 
 
 def _name_of(

@@ -20,7 +20,7 @@ from rmqwork.outcome import Failure, Outcome
 from rmqwork.worker.executor import Death, State
 from rmqwork.worker.executors.loading import user_traceback
 from rmqwork.worker.executors.process import Lifespan
-from rmqwork.worker.executors.running import Runner, broken
+from rmqwork.worker.executors.running import Keep, Runner, broken
 from rmqwork.worker.executors.threads import TaskThreads
 from rmqwork.worker.wire import Message, outcome_message
 
@@ -126,6 +126,7 @@ class InProcessExecutor:
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: Runner | None = None
+        self._keep: Keep | None = None
         self._idle = threading.Event()
         self._over: asyncio.Event | None = None
         threading.Thread(target=self._main, name=f"rmqwork-executor-{self.id}", daemon=True).start()
@@ -272,6 +273,7 @@ class InProcessExecutor:
 
     def _start(self, loop: asyncio.AbstractEventLoop, runner: Any) -> None:
         self._loop, self._runner, self._over = loop, runner, asyncio.Event()
+        self._keep = runner.keep
         if self.threads:
             TaskThreads(
                 self.threads,
@@ -280,6 +282,7 @@ class InProcessExecutor:
                 outlet=cast(Any, self),
                 marks=cast(Any, self._starts),
                 ended=self._threads_ended,
+                keep=runner.keep,
             ).start()
         else:
             self._idle.set()
@@ -321,6 +324,8 @@ class InProcessExecutor:
         try:
             prepared = runner.prepare(message)
             outcome = prepared if isinstance(prepared, Failure) else await runner.arun(prepared)
+            if self._keep is not None and outcome is not None:
+                outcome = await asyncio.to_thread(self._keep, message, outcome)
         except asyncio.CancelledError:
             outcome = None
         except BaseException as error:

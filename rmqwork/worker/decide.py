@@ -13,6 +13,7 @@ from typing import Final
 from rmqwork import headers as names
 from rmqwork.delays import DUE_HEADER
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
+from rmqwork.results import record
 from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork.types import Delivery, Publication
 from rmqwork.worker.held import Held, number_header
@@ -31,9 +32,16 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class PublishThenAck:
-    """Publish, and ack when the broker has confirmed. Never the other way round."""
+    """Publish, and ack when the broker has confirmed all. Never the other way round."""
 
     publication: Publication
+    more: tuple[Publication, ...] = ()
+    """Replies that nobody may be there to take (`is_reply`)."""
+
+    @property
+    def publications(self) -> tuple[Publication, ...]:
+        """All of them, in order."""
+        return (self.publication, *self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,17 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
         back_to: the queue for another attempt; None = its own.
     """
     match outcome:
-        case Success():
+        case Success(_, None):
             return Ack()
-        case TryAgain(_, delay, counts, _):
+        case Success(_, body):
+            answer = reply(held, body or b"")
+            return PublishThenAck(answer[0]) if answer else Ack()
+        case TryAgain(_, delay, counts, evidence):
             attempt = held.attempt + 1 if counts else held.attempt
-            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}, back_to))
+            answer = reply(held, record.retry(evidence)) if held.delivery.reply_to else ()
+            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}, back_to), answer)
         case Failure(_, reason, evidence):
-            return PublishThenAck(dead_letter(held, reason, evidence, host))
+            return _give_up(held, reason, evidence, host)
 
 
 def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
@@ -80,10 +92,40 @@ def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
             "UnknownTask",
             f"{what}; it waited {grace:g} s (RMQWORK_UNKNOWN_TASK_GRACE) for one that knows it",
         )
-        return PublishThenAck(dead_letter(held, Reason.UNKNOWN_TASK, evidence, host))
+        return _give_up(held, Reason.UNKNOWN_TASK, evidence, host)
     shortest, longest = _UNKNOWN_WAIT
     wait = min(max(grace / _UNKNOWN_STEPS, shortest), longest, left)
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
+
+
+def _give_up(held: Held, reason: Reason, evidence: Evidence, host: str) -> PublishThenAck:
+    """To the dead-letter queue, and an answer to whoever waits."""
+    letter = dead_letter(held, reason, evidence, host)
+    if not held.delivery.reply_to:
+        return PublishThenAck(letter)
+    return PublishThenAck(letter, reply(held, record.failure(reason, evidence)))
+
+
+def reply(held: Held, body: bytes) -> tuple[Publication, ...]:
+    """A record for the queue that the message names, if it names one.
+
+    Args:
+        held: the delivery.
+        body: from `rmqwork.results.record`.
+    """
+    delivery = held.delivery
+    if not delivery.reply_to:
+        return ()
+    answered = delivery.correlation_id or held.task_id
+    publication = Publication(
+        "", delivery.reply_to, body, held.task_id, record.REPLY, correlation_id=answered
+    )
+    return (publication,)
+
+
+def is_reply(publication: Publication) -> bool:
+    """Whether a publication may be dropped when nobody is there to take it."""
+    return publication.type == record.REPLY
 
 
 def again(

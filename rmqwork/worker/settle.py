@@ -9,20 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
 from rmqwork.batch import Batch
-from rmqwork.errors import InvalidMessage, PublishError, Unroutable
+from rmqwork.errors import (
+    BrokerBlocked,
+    BrokerUnavailable,
+    InvalidMessage,
+    PublishError,
+    PublishTimeout,
+    Unroutable,
+)
 from rmqwork.publisher import Publisher, backoff
-from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck, slim
+from rmqwork.types import Publication
+from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck, is_reply, slim
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory
 
 _log = logging.getLogger(__name__)
 _PUBLISH_TIMEOUT: Final = 60.0
 _PROOF_EVERY: Final = 1.0
+_MAY_PASS: Final = (BrokerUnavailable, BrokerBlocked, PublishTimeout)
+"""For these even a reply is tried again: somebody may wait for it."""
 
 
 class Settlement:
@@ -51,6 +61,8 @@ class Settlement:
         self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
         self.unsettled = 0
         """Outcomes that the broker was, perhaps, not told since it was last consumed from."""
+        self.dropped_replies = 0
+        """Replies that nobody could take any more."""
         self.open: set[Held] = set()
         """Deliveries whose consequence is not confirmed yet."""
 
@@ -85,34 +97,54 @@ class Settlement:
         self._done(held)
 
     def _publish(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
-        batch = Batch([decision.publication], _PUBLISH_TIMEOUT)
+        batch = Batch(decision.publications, _PUBLISH_TIMEOUT)
 
         def published(future: Future[list[PublishError | None]]) -> None:
             try:
-                error: Exception | None = future.result()[0]
+                errors: list[Exception | None] = [*future.result()]
             except Exception as problem:
-                error = problem
-            self._published(held, decision, attempt, error)
+                errors = [problem] * len(decision.publications)
+            self._published(held, decision, attempt, errors)
 
         batch.future.add_done_callback(published)
         self._publisher.submit(batch)
 
     def _published(
-        self, held: Held, decision: PublishThenAck, attempt: int, error: Exception | None
+        self,
+        held: Held,
+        decision: PublishThenAck,
+        attempt: int,
+        errors: Sequence[Exception | None],
     ) -> None:
-        if error is None:
+        left, error = self._left(decision, errors) if any(errors) else (None, None)
+        if left is None:
             self.open.discard(held)
             if held.settleable:
                 self._ack(held)
             else:
                 self._remember(held, Ack())
             return
-        if isinstance(error, InvalidMessage):
-            decision = PublishThenAck(slim(decision.publication))
         _log.error("%s keeps its delivery, its next step is not taken: %s", held.task_id, error)
         if isinstance(error, Unroutable):
             self._spawn(self._repair())
-        self._loop.call_later(backoff(attempt), self._again, held, decision, attempt + 1)
+        self._loop.call_later(backoff(attempt), self._again, held, left, attempt + 1)
+
+    def _left(
+        self, decision: PublishThenAck, errors: Sequence[Exception | None]
+    ) -> tuple[PublishThenAck | None, Exception | None]:
+        """What of a decision is still to be published, and why it was not; None = nothing."""
+        left: list[Publication] = []
+        reason: Exception | None = None
+        for publication, error in zip(decision.publications, errors, strict=True):
+            if error is None:
+                continue
+            if is_reply(publication) and not isinstance(error, _MAY_PASS):
+                self.dropped_replies += 1
+                _log.info("the reply of %s is dropped: %s", publication.message_id, error)
+                continue
+            left.append(slim(publication) if isinstance(error, InvalidMessage) else publication)
+            reason = reason or error
+        return (PublishThenAck(left[0], tuple(left[1:])) if left else None), reason
 
     def _again(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
         if held.settleable:

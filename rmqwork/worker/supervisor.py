@@ -39,6 +39,7 @@ from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
 from rmqwork.worker.ready import Ready
+from rmqwork.worker.replies import KeptFailures, ProgressReplies
 from rmqwork.worker.report import report
 from rmqwork.worker.settle import Settlement
 from rmqwork.worker.staff import Staff
@@ -92,6 +93,8 @@ class Worker:
         self.settlement = Settlement(
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
+        self.progress = ProgressReplies(self.publisher)
+        self.kept = KeptFailures(plan, self.settlement)
         self.last_tick = monotonic()
         """When the loop last turned, as ``time.monotonic()``."""
         self.returned: list[Held] | None = None
@@ -114,7 +117,7 @@ class Worker:
             return
         decision = self._triage(held) or self._suspicion(held)
         if decision is not None:
-            self.settlement.settle(held, decision)
+            self.kept.settle(held, decision)
         elif held.delivery.queue == suspects_queue(held.queue) or self._is_isolated(held):
             self.dispatcher.suspect([held])
             self.staff.see_to_suspects()
@@ -217,6 +220,8 @@ class Worker:
                 held = self.dispatcher.take(executor, message[1])
                 if held is not None:
                     self.finish(held, None)
+            elif kind == "progress":
+                self._progress(executor, *message[1:])
             elif kind == "warning":
                 _log.warning("%s", message[1])
 
@@ -235,7 +240,11 @@ class Worker:
             self.hand_back(held)
         else:
             back_to = self.plan.suspects(held.queue) if crashed else None
-            self.settlement.settle(held, decide(held, outcome, self.plan.name, back_to))
+            decision = decide(held, outcome, self.plan.name, back_to)
+            if type(outcome) is Failure:
+                self.kept.settle(held, decision)
+            else:
+                self.settlement.settle(held, decision)
 
     def _given_back(self, executor: Executor, numbers: Sequence[int]) -> None:
         helds = [self.dispatcher.take(executor, number) for number in numbers]
@@ -270,6 +279,14 @@ class Worker:
 
     def _settled(self, held: Held) -> None:
         self._throughput[held.queue].add()
+
+    def _progress(
+        self, executor: Executor, number: int, current: float, total: float | None
+    ) -> None:
+        seat = self.dispatcher.seat(executor)
+        held = seat.held.get(number) if seat is not None else None
+        if held is not None and held.delivery.reply_to:
+            self.progress.tell(held, current, total)
 
     def _publish(
         self,
@@ -340,6 +357,7 @@ class Worker:
             "running": len(list(self.dispatcher.running)),
             "waiting": len(self.ready),
             "settling": len(self.settlement.open),
+            "dropped_replies": self.settlement.dropped_replies,
             "problem": str(self.consumption.problem or self.publisher.problem or ""),
         }
 
@@ -376,4 +394,6 @@ def _extras(delivery: Delivery) -> dict[str, object] | None:
         extras["timestamp"] = delivery.timestamp
     if delivery.content_encoding is not None:
         extras["content_encoding"] = delivery.content_encoding
+    if delivery.reply_to:
+        extras["reply"] = True
     return extras or None

@@ -22,6 +22,8 @@ from rmqwork import (
     Task,
     TaskMessage,
     TaskSet,
+    as_completed,
+    wait,
 )
 
 T = TypeVar("T")
@@ -135,6 +137,8 @@ assert_type(resize(message), Thumbnail)
 assert_type(plain.delay(message).get(timeout=5), int)
 assert_type(add.delay(2, 2), AsyncResult[int])
 assert_type(add.delay(2, 2).get(timeout=5), int)
+assert_type(wait([add.delay(2, 2)], progress=True), list[AsyncResult[int]])
+assert_type([result.get() for result in as_completed([add.delay(2, 2)])], list[int])
 assert_type(add.delay(x=2, y=2), AsyncResult[int])
 assert_type(add(2), int)
 assert_type(add.s(2, 2), Signature[int])

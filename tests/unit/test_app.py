@@ -28,7 +28,7 @@ class Resize(TaskMessage, name="images.resize", queue="high", version=2):
     [
         ({"name": ""}, "a task's name is a text"),
         ({"name": "x" * 256}, "longer than 255 bytes"),
-        ({"results": "rpc://"}, "unknown result back end 'rpc://'"),
+        ({"results": "ftp://x"}, "unknown result back end 'ftp'"),
         ({"queues": ["a", Queue("a")]}, "queue 'a' is there twice"),
         ({"queues": [3]}, "3 is no Queue"),
         ({"queues": ["a"], "default_queue": "b"}, "default_queue 'b' is not among its queues: a"),

@@ -195,7 +195,9 @@ async def test_a_signature_has_async_twins(add, port):
 async def test_without_a_back_end_get_says_what_to_do(add):
     result = await add.adelay(1)
 
-    with pytest.raises(ResultsDisabled, match=f"task 'shop.add' .{result.id}. was published by"):
+    with pytest.raises(
+        ResultsDisabled, match=f"task 'shop.add' .{result.id}. was published without"
+    ):
         result.get(timeout=1)
     with pytest.raises(ResultsDisabled):
         await result.aget()

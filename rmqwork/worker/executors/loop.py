@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from rmqwork.outcome import Failure, Outcome
 from rmqwork.worker.executors.inbox import NUMBER, Inbox
 from rmqwork.worker.executors.marks import Marks
 from rmqwork.worker.executors.outlet import Outlet
-from rmqwork.worker.executors.running import Runner, broken
+from rmqwork.worker.executors.running import Keep, Runner, broken
 from rmqwork.worker.wire import Message, outcome_message
 
 
@@ -24,6 +25,7 @@ class TaskLoop:
         runner: runs the tasks.
         ended: called once when the worker process has closed the inbox and all that was started
             has been reported.
+        keep: writes results into a store; None: there is none.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class TaskLoop:
         outlet: Outlet,
         marks: Marks,
         ended: Callable[[], None],
+        keep: Keep | None = None,
     ) -> None:
         self._runner = runner
         self._inbox = inbox
         self._outlet = outlet
         self._marks = marks
         self._ended = ended
+        self._keep = keep
         self._free = list(range(first_slot + tasks - 1, first_slot - 1, -1))
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._reports: list[Message] = []
@@ -99,6 +103,8 @@ class TaskLoop:
                 outcome = prepared
             else:
                 outcome = await self._runner.arun(prepared)
+            if self._keep is not None and outcome is not None:
+                outcome = await self._kept(self._keep, message, outcome)
         except asyncio.CancelledError:
             outcome = None
         except BaseException as error:
@@ -107,6 +113,14 @@ class TaskLoop:
             self._report(number, slot, ("cancelled", number))
         else:
             self._report(number, slot, outcome_message(number, outcome))
+
+    async def _kept(self, keep: Keep, message: Message, outcome: Outcome) -> Outcome:
+        """Have the result stored; what has ended is not cancelled any more."""
+        storing = self._loop.run_in_executor(None, keep, message, outcome)
+        while not storing.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(storing)
+        return storing.result()
 
     def _report(self, number: int, slot: int, message: Message) -> None:
         """Send with all others of this turn of the loop."""

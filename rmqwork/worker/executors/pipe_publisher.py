@@ -33,6 +33,9 @@ class PipePublisher:
     holds the GIL cannot cost it, and a publish returns on the worker's confirm.
     """
 
+    in_worker = True
+    """A task that waits for another task here holds a place that the other may need."""
+
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
         self._lock = threading.Lock()

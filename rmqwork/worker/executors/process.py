@@ -179,6 +179,7 @@ class ExecutorProcess:
             outlet=self._outlet,
             marks=self._marks,
             ended=lambda: self._in_loop(threads_ended.set),
+            keep=runner.keep,
         )
         task_loop = self._task_loop = TaskLoop(
             self._assignment.async_tasks,
@@ -188,6 +189,7 @@ class ExecutorProcess:
             outlet=self._outlet,
             marks=self._marks,
             ended=loop_ended.set,
+            keep=runner.keep,
         )
         threads.start()
         task_loop.start()

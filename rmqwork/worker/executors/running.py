@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason
@@ -19,6 +20,10 @@ class Prepared(Protocol):
     @property
     def time_limit(self) -> float | None:
         """Seconds that the task may take."""
+
+
+Keep = Callable[[Message, Outcome], Outcome]
+"""Writes an outcome's result into a store before it is reported; returns what is to be reported."""
 
 
 class Runner(Protocol):

@@ -11,7 +11,7 @@ from rmqwork.worker.executors.inbox import NUMBER, Inbox
 from rmqwork.worker.executors.limits import Limit, Watchdog
 from rmqwork.worker.executors.marks import Marks
 from rmqwork.worker.executors.outlet import Outlet
-from rmqwork.worker.executors.running import Runner, broken
+from rmqwork.worker.executors.running import Keep, Runner, broken
 from rmqwork.worker.wire import Message, outcome_message
 
 
@@ -23,6 +23,7 @@ class TaskThreads:
         runner: runs the tasks.
         ended: called by the last thread, after the worker process has closed the inbox and all
             that was started has been reported.
+        keep: writes results into a store; None: there is none.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class TaskThreads:
         outlet: Outlet,
         marks: Marks,
         ended: Callable[[], None],
+        keep: Keep | None = None,
     ) -> None:
         self._runner = runner
         self._inbox = inbox
         self._outlet = outlet
         self._marks = marks
         self._ended = ended
+        self._keep = keep
         self._watchdog = Watchdog(threads)
         self._lock = threading.Lock()
         self._running = threads
@@ -55,11 +58,13 @@ class TaskThreads:
             thread.start()
 
     def _work(self, slot: int) -> None:
-        inbox, outlet, marks = self._inbox, self._outlet, self._marks
+        inbox, outlet, marks, keep = self._inbox, self._outlet, self._marks, self._keep
         while (message := inbox.take()) is not None:
             number = message[NUMBER]
             marks.start(slot, number)
             outcome = self._run(slot, message)
+            if keep is not None:
+                outcome = keep(message, outcome)
             outlet.send((outcome_message(number, outcome),))
             marks.clear(slot)
         with self._lock:

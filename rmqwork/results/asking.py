@@ -1,0 +1,145 @@
+"""How an app asks for results: which publications carry what, and what their publisher gets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from rmqwork.errors import BrokerUnavailable, ResultsDisabled
+from rmqwork.results.backends import is_store, open_store
+from rmqwork.results.port import ResultBackend
+from rmqwork.results.result import AsyncResult, Source
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork.publishing import Publishing
+
+
+class Asking:
+    """The results of one app, as those see them who publish.
+
+    Args:
+        app: it.
+    """
+
+    def __init__(self, app: Publishing) -> None:
+        self._app = app
+        self._url = app.settings.results
+        self._backend: ResultBackend | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    @property
+    def backend(self) -> ResultBackend | None:
+        """The back end, made in this process on first use; None: the app keeps no results."""
+        if self._url is None:
+            return None
+        if self._backend is None or self._pid != os.getpid():
+            if self._pid != os.getpid():  # a fork: somebody may have held the parent's
+                self._lock = threading.Lock()
+            with self._lock:
+                if self._backend is None or self._pid != os.getpid():
+                    self._backend, self._pid = self._make(self._url), os.getpid()
+        return self._backend
+
+    def _make(self, url: str) -> ResultBackend:
+        app = self._app
+        if is_store(url):
+            from rmqwork.results.stored import StoredResults
+
+            return StoredResults(lambda: open_store(url))
+        from rmqwork.results.rpc import RpcResults
+        from rmqwork.transport import connect
+
+        settings = app.settings
+        connector = connect(settings.broker, settings.heartbeat)
+        return RpcResults(connector, app.name, settings.results_ttl)
+
+    # ── before and after a publish ────────────────────────────────────────────────────────────
+
+    def begin(self, timeout: float | None) -> None:
+        """Make sure that replies have somewhere to go.
+
+        Args:
+            timeout: seconds; None = ``publish_timeout``.
+
+        Raises:
+            BrokerUnavailable: the reply queue could not be made in time.
+            ConfigurationError: it cannot be made.
+        """
+        waiting = None if self._url is None else self._beginning()
+        if waiting is None:
+            return
+        timeout = timeout or self._app.settings.publish_timeout
+        try:
+            waiting.result(timeout)
+        except TimeoutError:
+            raise self._not_ready(timeout) from None
+
+    async def abegin(self, timeout: float | None) -> None:
+        """`begin` for asyncio."""
+        waiting = None if self._url is None else self._beginning()
+        if waiting is None:
+            return
+        timeout = timeout or self._app.settings.publish_timeout
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), timeout)
+        except TimeoutError:
+            raise self._not_ready(timeout) from None
+
+    def _beginning(self) -> Future[None] | None:
+        backend = self.backend
+        return None if backend is None else backend.ready()
+
+    def _not_ready(self, timeout: float) -> BrokerUnavailable:
+        backend = self.backend
+        problem = "" if backend is None else backend.problem
+        return BrokerUnavailable(
+            f"nothing was published: the queue for replies (results='rpc://') could not be made "
+            f"within {timeout:g} s: {problem or 'no connection'}"
+        )
+
+    def reply_to(self, task: str) -> str | None:
+        """What a publication of a task carries for its answer."""
+        backend = self.backend if self._wanted(task) else None
+        return None if backend is None else backend.reply_to
+
+    def result(self, publication: Publication) -> AsyncResult[Any]:
+        """What the publisher of a message gets; to be made before it is sent."""
+        task_id, name = publication.message_id, publication.type or ""
+        backend = self.backend if self._wanted(name) else None
+        if backend is None:
+            return AsyncResult(task_id, name)
+        return AsyncResult(task_id, name, self._source(backend, task_id, name, new=True))
+
+    def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
+        """The result of a task that was published somewhere; see `Publishing.result`."""
+        backend = self.backend
+        if backend is None:
+            raise ResultsDisabled(
+                f"App {self._app.name!r} keeps no results; give it results='redis://…' or a "
+                "database"
+            )
+        return AsyncResult(task_id, task, self._source(backend, task_id, task, new=False))
+
+    def close(self) -> None:
+        """Let go of the back end; the next use makes another."""
+        backend, self._backend = self._backend, None
+        if backend is not None and self._pid == os.getpid():
+            backend.close()
+
+    def _wanted(self, name: str) -> bool:
+        if self._url is None:
+            return False
+        task = self._app.tasks.get(name)
+        return task is None or not task.task_options.ignore_result
+
+    def _source(self, backend: ResultBackend, task_id: str, name: str, *, new: bool) -> Source:
+        task = self._app.tasks.get(name)
+        entry = backend.expect(task_id) if new else backend.entry(task_id, name)
+        return Source(
+            backend, entry, None if task is None else task.values, self._app.publishes_in_worker
+        )

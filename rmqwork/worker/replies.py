@@ -1,0 +1,117 @@
+"""What the worker process itself tells those who wait for results.
+
+Replies travel with the decisions (`rmqwork.worker.decide`). Here are the two other ways: progress,
+and failures that no executor could write into the store, because it died or never saw the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from rmqwork import headers as names
+from rmqwork.batch import Batch
+from rmqwork.outcome import Evidence, Failure, Reason
+from rmqwork.publisher import Publisher
+from rmqwork.results import record
+from rmqwork.results.answering import keeper_of
+from rmqwork.worker.decide import Decision, PublishThenAck, reply
+from rmqwork.worker.held import Held
+from rmqwork.worker.plan import WorkerPlan
+from rmqwork.worker.settle import Settlement
+
+_EVERY: Final = 0.1
+_TIMEOUT: Final = 5.0
+_NOT_BY_EXECUTORS: Final = frozenset(
+    {
+        Reason.WORKER_CRASHED,
+        Reason.TIME_LIMIT,
+        Reason.EXPIRED,
+        Reason.INVALID_MESSAGE,
+        Reason.UNKNOWN_TASK,
+        Reason.REVOKED,
+    }
+)
+"""Reasons for which (also) the worker process gives messages up."""
+
+
+class ProgressReplies:
+    """Tells clients how far tasks are: the last word of each, ten times a second at most.
+
+    Args:
+        publisher: of this worker.
+    """
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._loop = asyncio.get_running_loop()
+        self._told: dict[Held, tuple[float, float | None]] = {}
+        self._scheduled = False
+
+    def tell(self, held: Held, current: float, total: float | None) -> None:
+        """Note how far a task is."""
+        self._told[held] = (current, total)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_later(_EVERY, self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        told, self._told = self._told, {}
+        if not self._publisher.connected:
+            return
+        for held, words in told.items():
+            # Nobody looks at what becomes of it: the next word, or the result, says more.
+            self._publisher.submit(Batch(reply(held, record.started(*words)), _TIMEOUT))
+
+
+class KeptFailures:
+    """Writes failures into the store, in a thread, and has them settled after that.
+
+    Args:
+        plan: of this worker.
+        settlement: settles.
+    """
+
+    def __init__(self, plan: WorkerPlan, settlement: Settlement) -> None:
+        self._tasks = plan.manifest.tasks
+        self._settlement = settlement
+        self._threads: ThreadPoolExecutor | None = None
+        self._keeper = keeper_of(plan.manifest.settings, _pause)
+        if self._keeper is not None:
+            self._threads = ThreadPoolExecutor(2, "rmqwork-failures")
+
+    def settle(self, held: Held, decision: Decision) -> None:
+        """Have a decision carried out, once the store has the failure that it is about, if any."""
+        failure = self._failure(held, decision)
+        if failure is None or self._keeper is None:
+            self._settlement.settle(held, decision)
+            return
+        self._settlement.open.add(held)  # a shutdown waits for it
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._threads, self._keeper.keep, held.task_id, failure)
+
+        def written(_: object) -> None:
+            self._settlement.open.discard(held)
+            self._settlement.settle(held, decision)
+
+        writing.add_done_callback(written)
+
+    def _failure(self, held: Held, decision: Decision) -> Failure | None:
+        """The failure that no executor has written."""
+        if self._keeper is None or not isinstance(decision, PublishThenAck):
+            return None
+        headers = decision.publication.headers
+        reason = headers.get(names.ERROR_REASON)
+        task = self._tasks.get(held.delivery.type or "")
+        if reason not in _NOT_BY_EXECUTORS or (task is not None and task.ignore_result):
+            return None
+        words = (headers.get(name) for name in (names.ERROR_TYPE, names.ERROR_MESSAGE))
+        return Failure(0.0, Reason(str(reason)), Evidence(*map(str, words)))
+
+
+def _pause(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

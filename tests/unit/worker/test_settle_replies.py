@@ -1,0 +1,123 @@
+"""Replies beside consequences: confirmed before the ack, dropped when nobody is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rmqwork.batch import Batch
+from rmqwork.errors import BrokerUnavailable, InvalidMessage, PublishError, Unroutable
+from rmqwork.outcome import Evidence, Failure, Reason, Success
+from rmqwork.types import Publication
+from rmqwork.worker import settle as module
+from rmqwork.worker.decide import decide, is_reply
+from rmqwork.worker.held import Held
+from rmqwork.worker.memory import Memory
+from rmqwork.worker.settle import Settlement
+from tests.unit.fakes import FakeConsumeChannel, delivery, until
+
+
+class FakePublisher:
+    """Keeps batches until the test answers."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def submit(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def publications(self) -> list[Publication]:
+        return [entry.publication for entry in self.batches[-1].entries]
+
+    def answer(self, *errors: PublishError | None) -> None:
+        for entry, error in zip(self.batches[-1].entries, errors, strict=True):
+            entry.finish(error)
+
+
+class Room:
+    def __init__(self) -> None:
+        self.publisher = FakePublisher()
+        self.channel = FakeConsumeChannel()
+        self.repairs = 0
+        self.settlement = Settlement(
+            self.publisher,  # type: ignore[arg-type]
+            Memory(),
+            lambda held: None,
+            self._repair,
+        )
+
+    async def _repair(self) -> None:
+        self.repairs += 1
+
+    def held(self) -> Held:
+        return Held(1, delivery(self.channel, 1, reply_to="r"), "q", "id-1", 1)
+
+
+@pytest.fixture
+async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr(module, "backoff", lambda attempt: 0.0)
+    room = Room()
+    yield room
+    room.settlement.open.clear()
+    await room.settlement.close(0.1)
+
+
+SUCCESS = Success(0.1, b'{"state":"SUCCESS","result":1}')
+FAILURE = Failure(0.1, Reason.FAILED, Evidence("E", "m"))
+
+
+async def test_a_reply_is_confirmed_before_the_ack(room: Room):
+    held = room.held()
+    room.settlement.settle(held, decide(held, SUCCESS, "host"))
+    assert room.channel.log == []
+    room.publisher.answer(None)
+    assert room.channel.log == [("ack", 1)]
+    assert room.settlement.dropped_replies == 0
+
+
+@pytest.mark.parametrize("error", [Unroutable("gone"), PublishError("too large")])
+async def test_a_reply_that_nobody_can_take_is_dropped_and_the_task_acked(room: Room, error):
+    held = room.held()
+    room.settlement.settle(held, decide(held, SUCCESS, "host"))
+    room.publisher.answer(error)
+    assert room.channel.log == [("ack", 1)]
+    assert room.settlement.dropped_replies == 1
+    assert room.repairs == 0
+
+
+async def test_a_reply_waits_for_a_broker_that_is_away(room: Room):
+    held = room.held()
+    room.settlement.settle(held, decide(held, SUCCESS, "host"))
+    room.publisher.answer(BrokerUnavailable("away"))
+    await until(lambda: len(room.publisher.batches) == 2)
+    assert room.channel.log == []
+    room.publisher.answer(None)
+    assert room.channel.log == [("ack", 1)]
+
+
+async def test_only_what_was_not_confirmed_is_published_again(room: Room):
+    # Given a dead letter and a reply, of which the reply is confirmed and the letter is not
+    held = room.held()
+    room.settlement.settle(held, decide(held, FAILURE, "host"))
+    letter, answer = room.publisher.publications()
+    assert (is_reply(letter), is_reply(answer)) == (False, True)
+    room.publisher.answer(Unroutable("no queue"), None)
+
+    # Then the letter alone is tried again, and only then acked
+    await until(lambda: len(room.publisher.batches) == 2)
+    assert room.publisher.publications() == [letter]
+    assert room.repairs == 1
+    room.publisher.answer(None)
+    assert room.channel.log == [("ack", 1)]
+
+
+async def test_the_letter_is_never_dropped_with_the_reply(room: Room):
+    held = room.held()
+    room.settlement.settle(held, decide(held, FAILURE, "host"))
+    room.publisher.batches[-1].end(InvalidMessage("a header does not fit"))
+    await until(lambda: len(room.publisher.batches) == 2)
+    (letter,) = room.publisher.publications()
+    assert not is_reply(letter)
+    assert room.channel.log == []
+    assert room.settlement.dropped_replies == 1
