@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+_TEMPLATES: Final = 3
+"""Templates that may be killed at the start, before the worker gives up."""
 _IMPORTING: Final = 0.1
 """Seconds for a template to end that may still import the app, and then does not listen."""
 LOG_FORMAT_VARIABLE: Final = "RMQWORK_LOG_FORMAT"
@@ -51,16 +53,28 @@ async def _run(options: WorkerOptions) -> int:
     new_template = _templates(options, events)
     template = new_template()
     signals = _Signals()
-    try:
-        worker = await _prepare(options, template, new_template, signals)
-    except BaseException:
-        await template.close()
-        raise
+    for left in reversed(range(_TEMPLATES)):
+        try:
+            worker = await _prepare(options, template, new_template, signals)
+            break
+        except BaseException as error:
+            await template.close()
+            if not (left and _was_killed(error)):
+                raise
+            _log.warning("%s; starting another one", error)
+            template = new_template()
     if worker is None:
         await template.close(_IMPORTING)
         return 0
     events.worker = worker
     return await work(worker, signals)
+
+
+def _was_killed(error: BaseException) -> bool:
+    """Whether a signal ended the template while it imported the app."""
+    from rmqwork.worker.pool import TemplateKilled
+
+    return isinstance(error, TemplateKilled)
 
 
 async def _prepare(
