@@ -57,6 +57,11 @@ def until(
     return value
 
 
+def crowded() -> float:
+    """By which factor other work on this machine may make things late; 1 where there is none."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def figure(line: str, what: str) -> None:
     """Show a measured figure beside the line of the specification that it is for."""
     print(f"[{line}] {what}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,3 +45,11 @@ def burn(seconds: float, processes: int) -> None:
 @app.task
 def quick() -> None:
     note("quick")
+
+
+@app.task(isolated=True)
+def alone(die: bool) -> None:
+    child = subprocess.Popen(["sleep", "600"])
+    note(f"alone:{os.getpid()}:{child.pid}")
+    if die:
+        os._exit(9)
