@@ -9,6 +9,12 @@ from typing import Final
 
 _COUNTER_BITS: Final = 42
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
+_LOW_BITS: Final = 30
+_LOW_MASK: Final = (1 << _LOW_BITS) - 1
+_RANDOM: Final = 4
+"""Bytes of randomness at the end of each id."""
+_RANDOM_KEPT: Final = 1024 * _RANDOM
+"""So many are fetched at once: a system call for each id costs more than the id."""
 
 
 class _Clock:
@@ -18,24 +24,48 @@ class _Clock:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Start with a new lock and a new random counter (in a forked child)."""
+        """Start with a new lock, counter and randomness (in a forked child)."""
         self.lock = threading.Lock()
         self.milliseconds = 0
         self.counter = 0
+        self._high = -1
+        self._head = ""
+        self._random = ""
+        self._at = 0
 
-    def tick(self) -> tuple[int, int]:
-        """The next millisecond and counter (RFC 9562, section 6.2, method 1)."""
+    def next(self) -> str:
+        """The next id: milliseconds, counter (RFC 9562, section 6.2, method 1), randomness."""
         with self.lock:
             now = time.time_ns() // 1_000_000
             if now > self.milliseconds:
                 self.milliseconds = now
                 self.counter = int.from_bytes(os.urandom(6), "big") >> 7  # the top bit is free
+                self._high = -1
             else:  # same millisecond, or the clock was set back
                 self.counter += 1
                 if self.counter > _COUNTER_MASK:
                     self.milliseconds += 1
                     self.counter = 0
-            return self.milliseconds, self.counter
+                    self._high = -1
+            high = self.counter >> _LOW_BITS
+            if high != self._high:
+                self._high = high
+                self._head = _head(self.milliseconds, high)
+            middle = f"{0x2 << _LOW_BITS | self.counter & _LOW_MASK:08x}"
+            return f"{self._head}{middle[:4]}-{middle[4:]}{self._tail()}"
+
+    def _tail(self) -> str:
+        if self._at == len(self._random):
+            self._random, self._at = os.urandom(_RANDOM_KEPT).hex(), 0
+        at = self._at
+        self._at = at + 2 * _RANDOM
+        return self._random[at : self._at]
+
+
+def _head(milliseconds: int, high: int) -> str:
+    """The first three groups, with the hyphens after them."""
+    text = f"{milliseconds << 16 | 0x7 << 12 | high:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:]}-"
 
 
 _clock = _Clock()
@@ -45,14 +75,4 @@ if hasattr(os, "register_at_fork"):
 
 def uuid7() -> str:
     """A new id, as text; greater than all that this process has made before."""
-    milliseconds, counter = _clock.tick()
-    tail = int.from_bytes(os.urandom(4), "big")
-    value = (
-        milliseconds << 80
-        | 0x7 << 76
-        | counter >> 30 << 64
-        | 0x2 << 62
-        | (counter & 0x3FFFFFFF) << 32
-    ) | tail
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _clock.next()

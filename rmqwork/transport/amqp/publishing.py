@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from time import time
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from rmqwork.errors import InvalidMessage
 from rmqwork.topology import RETURN_EXCHANGE
 from rmqwork.transport.amqp import properties
 from rmqwork.transport.amqp.connection import Connection, body_frames, header_frame, method_frame
+from rmqwork.transport.amqp.moulds import Moulds
 from rmqwork.transport.amqp.rpc import Rpc, closed_of
 from rmqwork.transport.port import ChannelClosed, Settled
 from rmqwork.types import Publication, Verdict
@@ -46,6 +48,7 @@ class AmqpPublishChannel:
         self._in_flight: dict[int, _InFlight] = {}
         self._returned: dict[int, str] = {}
         self._methods: dict[tuple[str, str], bytes] = {}
+        self._moulds: Moulds
 
     @classmethod
     async def open(cls, connection: Connection) -> AmqpPublishChannel:
@@ -55,6 +58,8 @@ class AmqpPublishChannel:
         self._rpc.channel.add_on_close_callback(self._on_closed)
         self._rpc.channel.add_on_return_callback(self._on_return)
         await self._rpc.call(self._rpc.channel.confirm_delivery, self._on_settled)
+        number = self._rpc.channel.channel_number
+        self._moulds = Moulds(number, connection._body_max_length)
         return self
 
     @property
@@ -75,16 +80,31 @@ class AmqpPublishChannel:
                 due = {delays.DUE_HEADER: exchange} if exchange not in _BY_QUEUE else {}
                 exchange, levels = delays.enter(min(wait, delays.MAX_DELAY))
                 headers = {**headers, **due, **levels}
+        self._connection.send_frames(self._frames(publication, exchange, routing_key, headers))
+        self._in_flight[self._next] = _InFlight(publication, exchange, settled)
+        self._next += 1
+
+    def _frames(
+        self, publication: Publication, exchange: str, routing_key: str, headers: Any
+    ) -> list[bytes]:
         number = self._rpc.channel.channel_number
+        if headers is publication.headers:  # it is not delayed
+            filled = self._moulds.fill(
+                publication,
+                lambda place: (
+                    self._method(number, exchange, routing_key),
+                    self._header(number, replace(publication, message_id=place, body=b""), headers),
+                ),
+            )
+            if filled is not None:
+                return [filled]
         frames = [
             self._method(number, exchange, routing_key),
             self._header(number, publication, headers),
         ]
         if publication.body:
             frames += body_frames(number, publication.body, self._connection._body_max_length)
-        self._in_flight[self._next] = _InFlight(publication, exchange, settled)
-        self._next += 1
-        self._connection.send_frames(frames)
+        return frames
 
     def _method(self, number: int, exchange: str, routing_key: str) -> bytes:
         known = self._methods.get((exchange, routing_key))
