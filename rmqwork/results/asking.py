@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rmqwork.publishing import Publishing
 
 
+_making = threading.Lock()
+
+
 class Asking:
     """The results of one app, as those see them who publish.
 
@@ -30,7 +33,6 @@ class Asking:
         self._url = app.settings.results
         self._backend: ResultBackend | None = None
         self._pid = 0
-        self._lock = threading.Lock()
 
     @property
     def backend(self) -> ResultBackend | None:
@@ -38,9 +40,7 @@ class Asking:
         if self._url is None:
             return None
         if self._backend is None or self._pid != os.getpid():
-            if self._pid != os.getpid():  # a fork: somebody may have held the parent's
-                self._lock = threading.Lock()
-            with self._lock:
+            with _making:
                 if self._backend is None or self._pid != os.getpid():
                     self._backend, self._pid = self._make(self._url), os.getpid()
         return self._backend
@@ -143,3 +143,13 @@ class Asking:
         return Source(
             backend, entry, None if task is None else task.values, self._app.publishes_in_worker
         )
+
+
+def _forked() -> None:
+    """A forked child has a lock that nobody holds."""
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

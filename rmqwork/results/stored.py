@@ -21,6 +21,8 @@ _PAUSE_FIRST: Final = 0.002
 _PAUSE_MOST: Final = 0.1
 _PAUSE_BROKEN: Final = 1.0
 _CLOSE_TIMEOUT: Final = 2.0
+_parents: list[object] = []
+"""Stores of the parent, kept in a forked child: whoever finalises them ends its connections."""
 
 
 class StoredResults:
@@ -53,7 +55,8 @@ class StoredResults:
     @property
     def store(self) -> Store:
         """The store, opened in this process."""
-        if self._pid != os.getpid():  # a fork: connections are the parent's
+        if self._pid != os.getpid():
+            _parents.append(self._store)
             self._begin_anew()
         with self._lock:
             if self._store is None:

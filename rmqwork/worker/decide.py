@@ -62,10 +62,10 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
         back_to: the queue for another attempt; None = its own.
     """
     match outcome:
-        case Success(_, None):
-            return Ack()
-        case Success(_, body):
-            answer = reply(held, body or b"")
+        case Success():
+            if outcome.result is None:
+                return Ack()
+            answer = reply(held, outcome.result)
             return PublishThenAck(answer[0]) if answer else Ack()
         case TryAgain(_, delay, counts, evidence):
             attempt = held.attempt + 1 if counts else held.attempt

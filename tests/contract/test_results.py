@@ -339,3 +339,32 @@ def test_a_store_that_stays_away_costs_the_result_not_the_task(monkeypatch, capl
     keeper.keep("id-1", Failure(0.1, Reason.FAILED, Evidence("E", "m")))
 
     assert "the result of id-1 is lost, its task is not" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_asks_by_itself(desk: Desk):
+    # Given a client that has had a result, and forks
+    result, asked = desk.ask()
+    desk.answer(asked, value(1))
+    assert result.get(timeout=10) == 1
+    waiting, later = desk.ask()
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            said = str(waiting.get(timeout=20))
+        except ResultsDisabled as error:
+            said = str(error)
+        except BaseException as error:
+            said = repr(error)
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+
+    # When the answer comes, then the parent has it, and the child where that can be
+    desk.answer(later, value(2))
+    assert waiting.get(timeout=20) == 2
+    with os.fdopen(reader) as file:
+        said = file.read()
+    assert said == "2" if is_store(desk.url) else "its result goes to the parent" in said
+    os.waitpid(child, 0)
+    assert desk.ask()[0].state == "PENDING"
