@@ -6,11 +6,13 @@
 #
 # Another interpreter:   make PYTHON=python3.13 test
 # Some tests:            make pytest ARGS='-k retry -x'
+# In one process:        make pytest PROCESSES=0
 # Another broker:        RMQWORK_BROKER=amqp://user:password@host:5672/ make test
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+PROCESSES ?= 2
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -42,7 +44,7 @@ types: venv
 	$(BIN)/mypy
 
 pytest: venv
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 format: venv
 	$(BIN)/ruff format .
