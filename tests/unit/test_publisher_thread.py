@@ -210,6 +210,7 @@ def test_a_fork_while_another_thread_publishes_does_not_hang(connector: FakeConn
 
 
 def test_one_that_is_dropped_is_forgotten(connector: FakeConnector):
+    gc.collect()  # those of other tests
     before = len(module._live)
     ThreadedPublisher(connector, PLAN, "test")
     gc.collect()

@@ -212,6 +212,7 @@ class SettleMachine(RuleBasedStateMachine):
         """The channel ends; of what was on the wire, some has arrived, and the rest comes again."""
         channel = self.channel
         channel.arrive(arrived)
+        channel.wire.clear()
         channel.is_open = False
         self.queue[:0] = channel.unacked.values()
         self.memory.lost(channel)
