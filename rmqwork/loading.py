@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = re.compile(r"(?P<module>[^\W\d]\w*(\.\w+)*)(:(?P<attribute>[^\W\d]\w*(\.\w+)*))?")
 _DEFAULT_ATTRIBUTE: Final = "app"
+_OURS: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class AppNotLoaded(ConfigurationError):
@@ -102,7 +103,10 @@ def _failed(error: BaseException, what: str) -> AppNotLoaded:
         place = f" ({error.filename}, line {error.lineno})"
     else:
         place = _place(frame)
-    said = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, RmqworkError):  # its text says whose mistake it is
+        said = str(error)
+    else:
+        said = traceback.format_exception_only(error)[-1].strip()
     return AppNotLoaded(f"{what} cannot be imported: {said}{place}", details)
 
 
@@ -120,8 +124,10 @@ def _is_machinery(frame: FrameType) -> bool:
 
 def _place(frame: TracebackType | None) -> str:
     """The last line of the user's code that ran."""
-    if frame is None:
-        return ""
-    while frame.tb_next is not None:
+    place = ""
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if not _is_machinery(frame.tb_frame) and not name.startswith((_OURS, "<")):
+            place = f" ({name}, line {frame.tb_lineno})"
         frame = frame.tb_next
-    return f" ({frame.tb_frame.f_code.co_filename}, line {frame.tb_lineno})"
+    return place

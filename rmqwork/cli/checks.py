@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Any, Final
 
 import click
+
+
+class _Seconds(click.FloatRange):
+    """0 or more, and a number: `float` takes nan and inf, too."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return number
+
 
 COUNT: Final = click.IntRange(1)
 PORT: Final = click.IntRange(0, 65535)
 PREFETCH: Final = click.IntRange(1, 65535)
-SECONDS: Final = click.FloatRange(0)
+SECONDS: Final = _Seconds(0)

@@ -75,3 +75,19 @@ def test_an_app_that_is_wrong_is_a_configuration_error(project: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="nosuch"):
         load_app("mod:app")
+
+
+def test_the_place_is_a_line_of_the_user(project: Path) -> None:
+    """Not the line of rmqwork that raised, nor one of the import system."""
+    (project / "mod.py").write_text("from rmqwork import App\n\napp = App('x', default_queue=3)\n")
+    with pytest.raises(AppNotLoaded) as caught:
+        load_app("mod:app")
+    assert str(caught.value).endswith("mod.py, line 3)")
+    assert "ConfigurationError" not in str(caught.value)
+
+    (project / "other.py").write_text(
+        "from rmqwork import App\napp = App('x', include=['nosuch'])\n"
+    )
+    with pytest.raises(AppNotLoaded) as caught:
+        load_app("other:app")
+    assert str(caught.value).endswith("No module named 'nosuch'")

@@ -102,6 +102,18 @@ def test_an_embedded_traceback_becomes_its_last_line_and_place() -> None:
     assert said == ("cannot import 'b': KeyError: 1 (/a/b.py, line 7); --debug shows the traceback")
 
 
+def test_what_was_said_before_a_traceback_is_not_said_again() -> None:
+    story = (
+        'Traceback (most recent call last):\n  File "/a/b.py", line 7, in f\n    g()\nKeyError: 1'
+    )
+    said = one_line(
+        ConfigurationError(f"'b' cannot be imported: KeyError: 1 (b.py, line 3)\n{story}")
+    )
+    assert said == (
+        "'b' cannot be imported: KeyError: 1 (b.py, line 3); --debug shows the traceback"
+    )
+
+
 def test_an_errors_text_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in one_line(InvalidMessage("field \x1b[2J"))
     assert "\x1b" not in one_line(ValueError("\x1b[2J"))

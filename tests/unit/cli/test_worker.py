@@ -69,3 +69,12 @@ def test_queues_in_strict_order_or_by_weight() -> None:
     assert parse_queues("a, b") == [("a", None), ("b", None)]
     assert parse_queues("a:3,b:1") == [("a", 3), ("b", 1)]
     assert parse_queues("urn:x:3") == [("urn:x", 3)]
+
+
+@pytest.mark.parametrize("option", ["--grace", "--broker-wait"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "x"])
+def test_seconds_are_a_number(run: Run, option: str, value: str) -> None:
+    code, _, err = run("worker", "shop.app:app", option, value)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert option in err
