@@ -91,7 +91,7 @@ class Task(Generic[P, R]):
 
     # ── here ──────────────────────────────────────────────────────────────────────────────────
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, with its context and its dependencies."""
         call = self.call
         if not call.injects:
@@ -103,7 +103,7 @@ class Task(Generic[P, R]):
 
     # ── elsewhere ─────────────────────────────────────────────────────────────────────────────
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Publish a message for this task; returns when the broker has confirmed it.
 
         Raises:
@@ -114,7 +114,7 @@ class Task(Generic[P, R]):
             self.encode(args, kwargs), self._options, ("delay", "adelay")
         )
 
-    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """`delay` for asyncio."""
         return await self.registry.app.apublish_encoded(self.encode(args, kwargs), self._options)
 
@@ -157,11 +157,11 @@ class Task(Generic[P, R]):
         view._options = self._with(options, "options")
         return view
 
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """This call as a value."""
         return Signature(self, args, kwargs)
 
-    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """This call as a value that takes nothing from a task before it."""
         return Signature(self, args, kwargs, immutable=True)
 
@@ -276,7 +276,7 @@ class AsyncTask(Task[P, R]):
     """A task whose function is ``async def``: calling it gives a coroutine to await."""
 
     def __call__(  # type: ignore[override]
-        self, *args: P.args, **kwargs: P.kwargs
+        self, /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, R]:
         """Run the function here, on the caller's event loop."""
         call = self.call

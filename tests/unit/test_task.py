@@ -285,3 +285,14 @@ def test_an_injected_parameter_is_no_argument(app, port):
 
     with pytest.raises(InvalidMessage, match="it: Extra inputs"):
         work.delay(1, it="mine")
+
+
+def test_a_parameter_may_be_called_self(app, port):
+    @app.task
+    def odd(self: int, x: int) -> int:
+        return self + x
+
+    assert odd(self=1, x=2) == 3
+    odd.delay(self=1, x=2)
+    assert port.sent[-1].body == b'{"self":1,"x":2}'
+    assert odd.s(self=1, x=2).kwargs == {"self": 1, "x": 2}
