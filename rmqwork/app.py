@@ -253,7 +253,7 @@ class App(Publishing):
 
 def _queues(app: str, queues: Iterable[Queue | str], default_queue: str | None) -> dict[str, Queue]:
     found: dict[str, Queue] = {}
-    for entry in queues:
+    for entry in (queues,) if isinstance(queues, (str, Queue)) else queues:
         queue = Queue(entry) if isinstance(entry, str) else entry
         if not isinstance(queue, Queue):
             raise ConfigurationError(f"App({app!r}): {queue!r} is no Queue")

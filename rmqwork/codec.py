@@ -155,12 +155,27 @@ def dump_fields(name: str, fields: Mapping[str, Any]) -> bytes:
     Raises:
         InvalidMessage: a value cannot be written as JSON.
     """
-    if not isinstance(fields, Mapping):
-        raise InvalidMessage(f"{name}: a body is an object of fields, not {fields!r}")
+    checked = dict(check_fields(name, fields))
     try:
-        return to_json(dict(fields), bytes_mode="base64", inf_nan_mode="strings")
+        return to_json(checked, bytes_mode="base64", inf_nan_mode="strings")
     except (PydanticSerializationError, ValueError) as error:
         raise InvalidMessage(f"{name}: {_short(str(error))}") from error
+
+
+def check_fields(name: str, fields: object) -> Mapping[str, Any]:
+    """The fields of a task by name; None = none.
+
+    Raises:
+        InvalidMessage: they are no mapping of names.
+    """
+    if fields is None:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise InvalidMessage(f"{name}: a body is an object of fields, not {_short(repr(fields))}")
+    for key in fields:
+        if not isinstance(key, str):
+            raise InvalidMessage(f"{name}: a field's name is a text, not {_short(repr(key))}")
+    return fields
 
 
 def compose(

@@ -217,11 +217,12 @@ class Publishing(TaskRegistry):
         return parse(given, f"App {self.name!r}, {verb}", time.time())
 
     def _by_name(self, name: str, fields: Mapping[str, Any] | None, version: int) -> Encoded:
+        fields = codec.check_fields(name, fields)
         task = self.tasks.get(name)
         if task is not None:
-            return task.encode_fields(fields or {})
+            return task.encode_fields(fields)
         check_task_name(name, f"App {self.name!r}, send_task")
-        return Encoded(name, codec.dump_fields(name, fields or {}), version, None, fields or {})
+        return Encoded(name, codec.dump_fields(name, fields), version, None, fields)
 
     def _compose_many(
         self, messages: Iterable[TaskMessage | Signature[Any]], given: Mapping[str, Any], verb: str

@@ -66,6 +66,11 @@ class Router:
         default_queue: str,
         routes: Routes | None,
     ) -> None:
+        if not (routes is None or callable(routes) or isinstance(routes, Mapping)):
+            raise ConfigurationError(
+                "routes are patterns of task names with a queue each, {'images.*': 'low'}, or a "
+                f"function (name, message, options), not {routes!r}"
+            )
         queues = list(queues)
         self._queues = {queue.name: Route(TASKS_EXCHANGE, queue.name) for queue in queues}
         bound = (binding.exchange_name for queue in queues for binding in queue.bindings)
@@ -121,10 +126,16 @@ class Router:
         Args:
             tasks: the names of the tasks with the queues that they ask for.
         """
-        found = []
+        found: list[str] = []
         targets: list[tuple[Target, str]] = [(self._default, "default_queue")]
         targets += [(to, f"routes[{pattern!r}]") for pattern, to in self._patterns.items()]
         targets += [(queue, f"task {name!r}") for name, queue in tasks if queue is not None]
+        patterns: Iterable[object] = self._patterns
+        found += [
+            f"routes[{pattern!r}]: a pattern of task names is a text"
+            for pattern in patterns
+            if not isinstance(pattern, str)
+        ]
         for target, where in targets:
             try:
                 self._to(target, where)

@@ -6,6 +6,7 @@ publisher, which may not know the tasks, declares the same as a worker.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -24,6 +25,7 @@ ExchangeType = Literal["topic", "direct", "fanout", "headers"]
 
 _DELIVERY_LIMIT: Final = 1_000_000
 _NAME_BYTES: Final = 255
+_OURS: Final = (UNROUTABLE, RETURN_EXCHANGE, "rmqwork.delay.")
 
 
 def dead_letter_queue(queue: str) -> str:
@@ -130,18 +132,16 @@ class Queue:
                 f"queue {self.name!r}: unknown type {self.type!r}; use 'quorum' or 'classic'"
             )
         for name in ("max_length", "max_length_bytes", "message_ttl"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigurationError(f"queue {self.name!r}: {name} must be above 0")
+            _check_above_0(self.name, name, getattr(self, name))
         if self.max_priority is not None:
             if self.type == "quorum":
                 raise ConfigurationError(
                     f"queue {self.name!r}: quorum queues take no max_priority (RabbitMQ 4.x gives "
                     "them priorities anyway); leave it out, or use type='classic'"
                 )
-            if not 1 <= self.max_priority <= 255:
+            if self.max_priority not in range(1, 256):
                 raise ConfigurationError(f"queue {self.name!r}: max_priority must be 1 to 255")
-        object.__setattr__(self, "bindings", tuple(self.bindings))
+        object.__setattr__(self, "bindings", _bindings(self.name, self.bindings))
 
     @property
     def bounded(self) -> bool:
@@ -177,6 +177,10 @@ class Queue:
         arguments.update(self.arguments)
         return arguments
 
+    def needed(self) -> tuple[str, ...]:
+        """The names of all queues that are declared for it."""
+        return (*self.consumed(), dead_letter_queue(self.name))
+
     def consumed(self) -> tuple[str, ...]:
         """The names of the queues that a worker for this queue reads, the main one first."""
         names = [self.name]
@@ -187,15 +191,58 @@ class Queue:
         return tuple(names)
 
 
-def _check_name(kind: str, name: str, room: int = 0) -> None:
+def _check_name(kind: str, name: object, room: int = 0) -> None:
     if not name:
-        raise ConfigurationError(f"a {kind} needs a name")
+        raise ConfigurationError(f"{'an' if kind == 'exchange' else 'a'} {kind} needs a name")
+    if not isinstance(name, str):
+        raise ConfigurationError(f"the name of {kind} {name!r} is not a text")
+    if not name.isprintable():
+        raise ConfigurationError(f"{kind} {name!r}: its name has characters that no one can see")
     if len(name.encode()) > _NAME_BYTES - room:
         raise ConfigurationError(
             f"the name of {kind} {name[:40]!r}… is longer than {_NAME_BYTES - room} bytes"
         )
     if name.startswith("amq."):
         raise ConfigurationError(f"{kind} {name!r}: the prefix 'amq.' is the broker's own")
+
+
+def _check_above_0(queue: str, name: str, value: object) -> None:
+    if value is None:
+        return
+    kinds: tuple[type, ...] = (int, float) if name == "message_ttl" else (int,)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise ConfigurationError(f"queue {queue!r}: {name} is a number, not {value!r}")
+    if not 0 < value < math.inf:  # type: ignore[operator]
+        raise ConfigurationError(f"queue {queue!r}: {name} must be above 0")
+
+
+def _bindings(queue: str, given: object) -> tuple[Binding, ...]:
+    bindings = tuple(given) if isinstance(given, Iterable) else (given,)
+    for binding in bindings:
+        if not isinstance(binding, Binding):
+            raise ConfigurationError(
+                f"queue {queue!r}: bindings are Binding(exchange, routing_key), not {binding!r}"
+            )
+    return bindings
+
+
+def _check_clashes(queues: Iterable[Queue], exchanges: Iterable[Exchange]) -> None:
+    """What the names that are made from other names would run into."""
+    taken: dict[tuple[str, str], str] = {}
+    wanted = [("queue", name, f"queue {q.name!r}") for q in queues for name in q.needed()]
+    wanted += [
+        ("exchange", name, f"exchange {e.name!r}")
+        for e in exchanges
+        for name in (e.name, due_exchange(e.name))
+    ]
+    for kind, name, owner in wanted:
+        if name.startswith(_OURS):
+            raise ConfigurationError(f"{owner}: the name is taken by rmqwork itself; rename it")
+        other = taken.setdefault((kind, name), owner)
+        if other != owner:
+            raise ConfigurationError(
+                f"{other} and {owner} both need the {kind} {name!r}; rename one"
+            )
 
 
 # ── declarations ──────────────────────────────────────────────────────────────────────────────
@@ -314,6 +361,7 @@ def app_plan(queues: Iterable[Queue], exchanges: Iterable[Exchange] = ()) -> lis
                     f"queue {queue.name!r} is bound to exchange {binding.exchange_name!r}, which "
                     "the app does not name; add it to App(exchanges=[...])"
                 )
+    _check_clashes(queues, known.values())
     plan = return_plan()
     for exchange in known.values():
         plan += exchange_plan(exchange)

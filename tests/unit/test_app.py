@@ -217,3 +217,20 @@ def test_an_apps_policy_is_for_tasks_that_have_none():
         "shop.one": 9,
         "shop.two": 2,
     }
+
+
+def test_one_queue_is_no_list_of_letters():
+    assert list(App("a", queues="high").queues) == ["high"]
+    assert list(App("a", queues=Queue("high")).queues) == ["high"]
+
+
+@pytest.mark.parametrize("fields", ["x", [1], 3, {3: 1}])
+def test_a_task_by_name_takes_a_mapping(fields):
+    app = App("a")
+
+    @app.task
+    def add(x: int) -> None: ...
+
+    for name in ("a.add", "a.unknown"):
+        with pytest.raises(InvalidMessage, match=r"a\.(add|unknown): "):
+            app.send_task(name, fields)

@@ -102,3 +102,10 @@ def test_home_is_the_queue_that_a_task_usually_goes_to():
     assert routed.home("images.x", "high") == "images"
     assert routed.home("x", "high") == "high"
     assert routed.home("own.x", None) is None
+
+
+def test_routes_of_a_wrong_kind_are_not_ignored():
+    with pytest.raises(ConfigurationError, match="routes are patterns"):
+        App("a", queues=["q"], routes=["q"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"routes\[3\]: .* is a text"):
+        App("a", queues=["q"], routes={3: "q"}).check()  # type: ignore[dict-item]

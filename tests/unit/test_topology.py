@@ -194,3 +194,46 @@ def test_with_property_changes_one_argument():
     )
     with pytest.raises(TypeError):
         with_property(Bind("x", "q"), "a", 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Queue(3),  # type: ignore[arg-type]
+        lambda: Queue("a\nb"),
+        lambda: Queue("q", max_length="9"),  # type: ignore[arg-type]
+        lambda: Queue("q", max_length=True),
+        lambda: Queue("q", max_length=1.5),  # type: ignore[arg-type]
+        lambda: Queue("q", message_ttl=float("nan")),
+        lambda: Queue("q", message_ttl=float("inf")),
+        lambda: Queue("q", type="classic", max_priority="9"),  # type: ignore[arg-type]
+        lambda: Queue("q", bindings=["events"]),  # type: ignore[list-item]
+        lambda: Queue("q", bindings=3),  # type: ignore[arg-type]
+        lambda: Exchange(3),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_a_wrong_kind_are_a_configuration_error(make):
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("queues", "exchanges"),
+    [
+        ([Queue("q"), Queue("q.dlq")], []),  # whose worker would run dead letters
+        ([Queue("q"), Queue("q.suspects")], []),
+        ([Queue("q", max_length=1), Queue("q.due")], []),
+        ([Queue("rmqwork.unroutable")], []),
+        ([Queue("rmqwork.delay.v1.00")], []),
+        ([], [Exchange("e"), Exchange("e.due")]),
+        ([], [Exchange("rmqwork.return", type="direct")]),
+    ],
+)
+def test_names_that_are_made_from_others_are_not_to_be_had_twice(queues, exchanges):
+    with pytest.raises(ConfigurationError, match="rename"):
+        app_plan(queues, exchanges)
+
+
+def test_similar_names_do_not_clash():
+    app_plan([Queue("q"), Queue("q.due"), Queue("q.dlq.old")], [Exchange("q"), Exchange("e")])
