@@ -224,7 +224,7 @@ def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
         worker = scene.worker("--health-port", str(port), "--grace", "10", url=proxy.url)
         running = scene.send("wait_for", path=str(gate))
         scene.ledger.wait(1, "started")
-        assert probe(port)[0] == 200
+        until(lambda: probe(port)[0] == 200, "the worker to be ready")
         proxy.cut()
         until(lambda: probe(port)[0] == 503, "the worker to notice")
         assert probe(port, "/livez")[0] == 200
