@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,13 +92,21 @@ class WorkerPlan:
         """The names of the tasks that may run for ever."""
         return [task.name for task in self.manifest.tasks.values() if limit_of(task) is None]
 
-    def capacity(self, queue: str) -> int:
-        """How many tasks of a queue this worker can run at once."""
+    def capacity(self, queue: str, lanes: Collection[str] = ()) -> int:
+        """How many tasks of a queue this worker can run at once.
+
+        Args:
+            queue: its name.
+            lanes: where its messages have run so far; nothing has yet: the smallest that may be,
+                so that no worker begins by holding what another could start.
+        """
+        if lanes:
+            return self.processes * sum(self.slots[lane] for lane in lanes)
         kinds: set[str] = {
             task.kind for task in self.manifest.tasks.values() if task.queue == queue
         }
-        lanes = kinds or {lane for lane, slots in self.slots.items() if slots}
-        return self.processes * sum(self.slots[lane] for lane in lanes)
+        possible = kinds or {lane for lane, slots in self.slots.items() if slots}
+        return self.processes * min((self.slots[lane] for lane in possible), default=0)
 
     def first_prefetch(self, queue: str) -> int:
         """The prefetch before anything was measured."""

@@ -101,6 +101,7 @@ class Worker:
         """While consumers are being cancelled: what is to be handed back after that."""
         self.unfinished: list[Held] = []
         """Tasks that were ended before their end, by a shutdown."""
+        self._lanes: dict[str, set[str]] = {queue: set() for queue, _ in plan.queues}
         self._numbers = itertools.count(1)
         self._throughput = {queue: Throughput() for queue, _ in plan.queues}
 
@@ -143,7 +144,7 @@ class Worker:
 
     def _triage(self, held: Held) -> Decision | None:
         """What is decided without running the task; None = it is to run."""
-        delivery, host = held.delivery, self.plan.name
+        delivery = held.delivery
         if not delivery.type:
             evidence = Evidence("InvalidMessage", "the message has no type property (task name)")
             return self._refused(held, Reason.INVALID_MESSAGE, evidence)
@@ -151,16 +152,22 @@ class Worker:
             evidence = Evidence("Expired", "its time (expires) had passed before it could start")
             return self._refused(held, Reason.EXPIRED, evidence)
         task = self.plan.manifest.tasks.get(delivery.type)
-        grace = self.plan.unknown_task_grace
         if task is None:
             what = f"no task {delivery.type!r} in app {self.plan.manifest.app!r}"
-            return unknown_task(held, what, grace, host)
+            return self._unknown(held, what)
         version = number_header(delivery, names.VERSION, 1)
         if version > task.version:
             what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
-            return unknown_task(held, what, grace, host)
+            return self._unknown(held, what)
         held.lane = task.kind
+        self._lanes[held.queue].add(task.kind)
         return None
+
+    def _unknown(self, held: Held, what: str) -> Decision:
+        grace = self.plan.unknown_task_grace
+        if names.UNKNOWN_SINCE not in held.delivery.headers:
+            _log.warning("%s: %s; it waits up to %g s for one that does", held.task_id, what, grace)
+        return unknown_task(held, what, grace, self.plan.name)
 
     def _suspicion(self, held: Held) -> Decision | None:
         """What is decided because workers or connections have died with a message before."""
@@ -339,7 +346,7 @@ class Worker:
     def _follow_throughput(self) -> None:
         for queue, throughput in self._throughput.items():
             rate = throughput.rate(TICK)
-            wanted = wanted_prefetch(self.plan.capacity(queue), rate)
+            wanted = wanted_prefetch(self.plan.capacity(queue, self._lanes[queue]), rate)
             changed = changed_prefetch(self.consumption.prefetch(queue), wanted)
             if changed is not None:
                 self.consumption.set_prefetch(queue, changed)

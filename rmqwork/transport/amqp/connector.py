@@ -46,7 +46,10 @@ class AmqpConnector:
                 "platform": "Python",
             }
             try:
-                return await asyncio.wait_for(AmqpLink.open(parameters), _CONNECT_TIMEOUT)
+                # Not `wait_for`: on Python 3.11 it swallows a cancellation that comes just as the
+                # connection opens.
+                async with asyncio.timeout(_CONNECT_TIMEOUT):
+                    return await AmqpLink.open(parameters)
             except TimeoutError:
                 reasons.append(f"{label}: no answer within {_CONNECT_TIMEOUT:g} s")
             except (exceptions.AMQPError, OSError, AMQPConnectorException) as error:

@@ -278,4 +278,4 @@ class SettleMachine(RuleBasedStateMachine):
 
 
 TestSettleMachine = SettleMachine.TestCase
-TestSettleMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestSettleMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
