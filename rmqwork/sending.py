@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from itertools import islice
 from typing import Final
 
+from rmqwork import awaiting
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, PublishError, PublishTimeout
 from rmqwork.middleware import Hooks
 from rmqwork.transport.port import PublishPort
@@ -215,10 +216,8 @@ def _wait(
 async def _await(
     future: Answer, timeout: float, publications: Sequence[Publication]
 ) -> Sequence[PublishError | None]:
-    # Shielded: who gives up waiting must not cancel what is on its way.
-    waiting = asyncio.shield(asyncio.wrap_future(future))
     try:
-        return await asyncio.wait_for(waiting, timeout + _MARGIN)
+        return await awaiting.wait(future, timeout + _MARGIN)
     except TimeoutError:
         return _no_answer(publications)
 
