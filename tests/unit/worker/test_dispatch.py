@@ -122,6 +122,25 @@ async def test_short_tasks_are_sent_ahead(room: Room):
     assert room.got("one") == helds[:23]
 
 
+async def test_short_tasks_are_sent_in_batches(room: Room):
+    room.dispatcher.add("one")
+    (first,) = room.put(1)
+    await turns(2)
+    room.dispatcher.take("one", first.number, 0.001)  # 10 ms of work for 2 threads: 20 ahead
+    helds = room.put(40)
+    await turns(2)
+    room.sent.clear()
+
+    for done in helds[:10]:
+        room.dispatcher.take("one", done.number, 0.001)
+        await turns(2)
+    assert room.sent == []
+
+    room.dispatcher.take("one", helds[10].number, 0.001)
+    await turns(2)
+    assert [len(batch) for _, _, batch in room.sent] == [11]
+
+
 async def test_what_an_executor_has_not_is_not_taken_from_it(room: Room):
     room.dispatcher.add("one")
     [one] = room.put(1)
