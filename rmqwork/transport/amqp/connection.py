@@ -1,9 +1,11 @@
 """pika's asyncio connection, with writes that travel together and channels that never reject.
 
-Three things differ from pika's own classes:
+What differs from pika's own classes:
 
 * pika writes each frame by itself (three for a message). Here the frames of one loop turn are
   joined and sent at once.
+* pika reads 4 KiB at a time, and a message frame by frame. Here 64 KiB are read, and a delivery at
+  once (`incoming`).
 * pika answers deliveries of a consumer that is being cancelled with ``basic.reject``, which counts
   against the message on RabbitMQ 4.3. Here they are delivered, and the worker hands them back.
 * pika ends the connection over a header that it cannot represent. Here `properties` reads them.
@@ -12,18 +14,21 @@ Three things differ from pika's own classes:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from struct import Struct
 from typing import Any, Final
 
 from pika import channel, exceptions, frame
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
 
-from rmqwork.transport.amqp import properties
+from rmqwork.transport.amqp import incoming, properties
+from rmqwork.transport.amqp.incoming import CONTENT, FRAME
 
 _HEADER_FRAME: Final = b"\x02"
-_FRAME: Final = Struct(">BHI")
-_CONTENT: Final = Struct(">HHQ")
+_KINDS: Final = (1, 2, 3, 8)  # method, content header, body, heartbeat
+_SMALLEST: Final = FRAME.size + 1
+"""Bytes of a frame without a payload: its head and its end."""
+_READ_SIZE: Final = 64 << 10
+"""Bytes asked of a socket at once; pika asks for 4 KiB."""
 OnDeliver = Callable[[Any, Any, bytes], None]
 
 
@@ -34,11 +39,19 @@ class Channel(channel.Channel):
         super().__init__(*args, **kwargs)
         self.consumers: dict[str, OnDeliver] = {}
 
-    def _on_deliver(self, method_frame: Any, header_frame: Any, body: bytes) -> None:
-        method = method_frame.method
+    @property
+    def is_assembling(self) -> bool:
+        """Whether a part of a message has come by pika's way, and the rest not yet."""
+        return self._content_assembler._method_frame is not None
+
+    def deliver(self, method: Any, properties: Any, body: bytes) -> None:
+        """Give a delivery to its consumer."""
         consumer = self.consumers.get(method.consumer_tag)
         if consumer is not None:
-            consumer(method, header_frame.properties, body)
+            consumer(method, properties, body)
+
+    def _on_deliver(self, method_frame: Any, header_frame: Any, body: bytes) -> None:
+        self.deliver(method_frame.method, header_frame.properties, body)
 
     def _on_getempty(self, method_frame: Any) -> None:
         callback = self._on_getok_callback
@@ -51,6 +64,7 @@ class Connection(AsyncioConnection):
     """A connection whose frames of one loop turn leave in one ``send``."""
 
     _out: list[bytes]
+    _frame_buffer: bytes
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._out = []
@@ -59,21 +73,59 @@ class Connection(AsyncioConnection):
     def _create_channel(self, channel_number: int, on_open_callback: Any) -> Channel:
         return Channel(self, channel_number, on_open_callback)
 
+    def _proto_connection_made(self, transport: Any) -> None:
+        transport._MAX_RECV_BYTES = _READ_SIZE
+        super()._proto_connection_made(transport)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        data = self._frame_buffer + data_in if self._frame_buffer else data_in
+        at, there = 0, len(data)
+        while there - at >= _SMALLEST:
+            if incoming.is_delivery(data, at):
+                delivery = incoming.delivery_at(data, at, self._body_max_length)
+                if delivery is None:
+                    break
+                if delivery and self._deliver(delivery):
+                    self.bytes_received += delivery.end - at
+                    at = delivery.end
+                    continue
+            kind, _, size = FRAME.unpack_from(data, at)
+            if kind not in _KINDS:  # no frame: the broker speaks another protocol
+                self._frame_buffer = data[at:]
+                super()._on_data_available(b"")
+                return
+            end = at + size + _SMALLEST
+            if there < end:
+                break
+            self._frame_buffer = data[at:end]  # nothing behind the frame, which pika would copy
+            super()._on_data_available(b"")
+            at = end
+        self._frame_buffer = data[at:]
+
+    def _deliver(self, delivery: incoming.Incoming) -> bool:
+        """Give a delivery to its channel; false if that is in the middle of another one."""
+        channel = self._channels.get(delivery.channel)
+        if not isinstance(channel, Channel) or channel.is_assembling:
+            return False
+        self.frames_received += 3 if delivery.body else 2
+        channel.deliver(delivery.method, delivery.properties, delivery.body)
+        return True
+
     def _read_frame(self) -> tuple[int, Any]:
         data = self._frame_buffer
         if data[:1] != _HEADER_FRAME:
             consumed, value = super()._read_frame()
             return consumed, value
-        if len(data) < _FRAME.size:
+        if len(data) < FRAME.size:
             return 0, None
-        _, number, size = _FRAME.unpack_from(data)
-        end = _FRAME.size + size
+        _, number, size = FRAME.unpack_from(data)
+        end = FRAME.size + size
         if len(data) <= end:
             return 0, None
         if data[end : end + 1] != b"\xce":
             raise exceptions.InvalidFrameError("Invalid FRAME_END marker")
-        _, _, body_size = _CONTENT.unpack_from(data, _FRAME.size)
-        decoded = properties.decode(data[_FRAME.size + _CONTENT.size : end])
+        _, _, body_size = CONTENT.unpack_from(data, FRAME.size)
+        decoded = properties.decode(data[FRAME.size + CONTENT.size : end])
         return end + 1, frame.Header(number, body_size, decoded)
 
     def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
@@ -131,7 +183,7 @@ def header_frame(channel_number: int, encoded: bytes, size: int) -> bytes:
         encoded: its properties, from `properties.encode`.
         size: bytes of its body.
     """
-    return _frame(_HEADER_FRAME, channel_number, _CONTENT.pack(60, 0, size) + encoded)
+    return _frame(_HEADER_FRAME, channel_number, CONTENT.pack(60, 0, size) + encoded)
 
 
 def _frame(kind: bytes, channel_number: int, payload: bytes) -> bytes:

@@ -1,0 +1,102 @@
+"""A delivery read at once: its three frames, where all of them have come.
+
+pika reads frame by frame, through some twenty calls each, and copies what is left of its buffer
+after every one. What is unusual (a body of several frames, anything but a delivery) is left to it.
+
+Source: AMQP 0-9-1 specification, 2.3.5 (frames), 1.8.3.8 (basic.deliver).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, Final, Literal, NamedTuple
+
+from pika import spec
+
+from rmqwork.transport.amqp import properties
+
+FRAME: Final = Struct(">BHI")
+CONTENT: Final = Struct(">HHQ")
+"""Class, weight, and size of the body, at the beginning of a content header."""
+_TAG: Final = Struct(">QB")
+_METHOD, _HEADER, _BODY = 1, 2, 3
+_DELIVER: Final = spec.Basic.Deliver.INDEX.to_bytes(4, "big")
+_END: Final = 0xCE
+
+
+class Incoming(NamedTuple):
+    """One delivery.
+
+    Args:
+        end: where in the data the next frame begins.
+        channel: its number.
+        method: a ``Basic.Deliver``.
+        properties: of the message.
+        body: of the message.
+    """
+
+    end: int
+    channel: int
+    method: Any
+    properties: Any
+    body: bytes
+
+
+def is_delivery(data: bytes, at: int) -> bool:
+    """Whether a delivery begins here; the head of a frame and four bytes more are there."""
+    return data[at] == _METHOD and data[at + 7 : at + 11] == _DELIVER
+
+
+def delivery_at(data: bytes, at: int, body_max: int) -> Incoming | Literal[False] | None:
+    """The delivery that begins here.
+
+    Args:
+        data: what was read.
+        at: where `is_delivery` was true.
+        body_max: bytes of a body that one frame carries.
+
+    Returns:
+        the delivery; None if the rest of it has not come yet; False if it is one for pika.
+    """
+    there = len(data)
+    _, channel, size = FRAME.unpack_from(data, at)
+    header = at + 8 + size
+    if there < header + 19:
+        return None
+    kind, header_channel, size = FRAME.unpack_from(data, header)
+    body_size = CONTENT.unpack_from(data, header + 7)[2]
+    end = header + 8 + size
+    if kind != _HEADER or header_channel != channel or body_size > body_max:
+        return False
+    body_at = end + 7
+    if body_size:
+        if there < body_at:
+            return None
+        kind, body_channel, size = FRAME.unpack_from(data, end)
+        if kind != _BODY or body_channel != channel or size != body_size:
+            return False
+        end = body_at + size + 1
+    if there < end:
+        return None
+    body = data[body_at : end - 1] if body_size else b""
+    header_end = body_at - 8
+    if data[header - 1] != _END or data[header_end] != _END or data[end - 1] != _END:
+        return False
+    decoded = properties.decode(data[header + 19 : header_end])
+    return Incoming(end, channel, _deliver(data, at + 11), decoded, body)
+
+
+def _deliver(data: bytes, at: int) -> Any:
+    """The arguments of basic.deliver: consumer tag, delivery tag, redelivered, exchange, key."""
+    consumer = at + 1
+    at = consumer + data[at]
+    number, bits = _TAG.unpack_from(data, at)
+    exchange = at + _TAG.size + 1
+    key = exchange + data[exchange - 1] + 1
+    return spec.Basic.Deliver(
+        data[consumer:at].decode(),
+        number,
+        bool(bits & 1),
+        data[exchange : key - 1].decode(),
+        data[key : key + data[key - 1]].decode(),
+    )
