@@ -243,8 +243,16 @@ class TaskRunner:
             self._hooks.executed(ctx, outcome)
         return outcome
 
-    async def arun(self, prepared: Prepared) -> Outcome | None:
-        """Run an async task; None when it was cancelled from outside: to be handed back."""
+    async def arun(
+        self, prepared: Prepared, ended: Callable[[], bool] = lambda: True
+    ) -> Outcome | None:
+        """Run an async task; None when the worker has cancelled it: to be handed back.
+
+        Args:
+            prepared: what to run.
+            ended: whether it was the worker that cancelled it. A task that is cancelled by itself,
+                or by a library, has failed: handed back, it would come again at once, for ever.
+        """
         plan, ctx = prepared.plan, prepared.ctx
         start = perf_counter()
         outcome: Outcome
@@ -261,7 +269,7 @@ class TaskRunner:
             outcome = failed(prepared, error, perf_counter() - start)
         except BaseException as error:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task is not None and task.cancelling() and ended():
                 return None  # whatever it raised then, it was not its own fault
             if isinstance(error, TimeoutError) and scope.expired():
                 return self.timed_out(prepared, plan.time_limit or 0.0)

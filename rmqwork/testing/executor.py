@@ -14,6 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from operator import contains
 from typing import TYPE_CHECKING, Any, cast
 
 from rmqwork.outcome import Failure, Outcome
@@ -123,6 +125,7 @@ class InProcessExecutor:
         self._async_inbox = _Inbox()
         self._starts = _Starts()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: Runner | None = None
@@ -177,6 +180,7 @@ class InProcessExecutor:
     def cancel(self, number: int, why: str) -> None:
         """Cancel one coroutine task."""
         if task := self._tasks.get(number):
+            self._cancelled.add(number)
             self._in_loop(lambda: task.cancel(why))
 
     def ping(self, number: int) -> None:
@@ -323,7 +327,11 @@ class InProcessExecutor:
         outcome: Outcome | None
         try:
             prepared = runner.prepare(message)
-            outcome = prepared if isinstance(prepared, Failure) else await runner.arun(prepared)
+            outcome = (
+                prepared
+                if isinstance(prepared, Failure)
+                else await runner.arun(prepared, partial(contains, self._cancelled, number))
+            )
             if self._keep is not None and outcome is not None:
                 outcome = await asyncio.to_thread(self._keep, message, outcome)
         except asyncio.CancelledError:
@@ -333,6 +341,7 @@ class InProcessExecutor:
         self._report(("cancelled", number) if outcome is None else outcome_message(number, outcome))
         self._starts.clear(-number)
         del self._tasks[number]
+        self._cancelled.discard(number)
         self._fill()
         self._check_end()
 

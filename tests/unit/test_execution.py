@@ -395,6 +395,23 @@ def test_a_task_that_the_worker_cancels_is_handed_back(app, delivery):
     assert isinstance(asyncio.run(cancelled(b"end")), Success)
 
 
+def test_a_task_that_is_cancelled_by_itself_has_failed(app, delivery):
+    """Handed back, it would be back at once, for ever: no attempt is spent."""
+
+    @app.task(retry=Retry(max_attempts=3, on=asyncio.CancelledError))
+    async def cancels() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(60)
+
+    runner = app.runner()
+    prepared = runner.prepare(delivery("shop.cancels", b"{}"))
+    outcome = asyncio.run(runner.arun(prepared, lambda: False))
+    assert isinstance(outcome, TryAgain)
+    assert outcome.evidence.type == "asyncio.exceptions.CancelledError"
+
+
 def test_an_async_task_ends_at_its_time_limit(app, delivery):
     @app.task(time_limit=0.01)
     async def sleep() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from operator import contains
 
 from rmqwork.outcome import Failure, Outcome
 from rmqwork.worker.executors.inbox import NUMBER, Inbox
@@ -48,6 +50,7 @@ class TaskLoop:
         self._keep = keep
         self._free = list(range(first_slot + tasks - 1, first_slot - 1, -1))
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
         self._reports: list[Message] = []
         self._reported_slots: list[int] = []
         self._reading = False
@@ -61,12 +64,14 @@ class TaskLoop:
     def cancel(self, number: int, why: str) -> None:
         """Cancel one task if it runs."""
         if task := self._tasks.get(number):
-            task.cancel(why)
+            self._cancelled.add(number)
+            # Not before its first step, without which it would report nothing.
+            self._loop.call_soon(task.cancel, why)
 
     def cancel_all(self, why: str) -> None:
         """Cancel all tasks that run."""
-        for task in list(self._tasks.values()):
-            task.cancel(why)
+        for number in list(self._tasks):
+            self.cancel(number, why)
 
     def check_end(self) -> None:
         """Call `ended` if no more can come and nothing runs."""
@@ -102,7 +107,9 @@ class TaskLoop:
             if isinstance(prepared, Failure):
                 outcome = prepared
             else:
-                outcome = await self._runner.arun(prepared)
+                outcome = await self._runner.arun(
+                    prepared, partial(contains, self._cancelled, number)
+                )
             if self._keep is not None and outcome is not None:
                 outcome = await self._kept(self._keep, message, outcome)
         except asyncio.CancelledError:
@@ -129,6 +136,7 @@ class TaskLoop:
         self._reports.append(message)
         self._reported_slots.append(slot)
         del self._tasks[number]
+        self._cancelled.discard(number)
 
     def _flush(self) -> None:
         reports, slots = self._reports, self._reported_slots

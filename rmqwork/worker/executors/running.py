@@ -42,8 +42,8 @@ class Runner(Protocol):
     def timed_out(self, prepared: Any, seconds: float) -> Outcome:
         """The outcome of a run that was stopped at its time limit."""
 
-    async def arun(self, prepared: Any) -> Outcome | None:
-        """Run a coroutine task; None when it was cancelled from outside."""
+    async def arun(self, prepared: Any, ended: Callable[[], bool]) -> Outcome | None:
+        """Run a coroutine task; None when it was cancelled, and ``ended`` says: by the worker."""
 
 
 def broken(error: BaseException) -> Failure:

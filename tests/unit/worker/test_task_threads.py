@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -37,7 +38,7 @@ class Stage:
         self.note("run", prepared.number)
         return Success(0.0)
 
-    async def arun(self, prepared):
+    async def arun(self, prepared, ended):
         await asyncio.sleep(0)
         return self.run(prepared)
 
@@ -114,3 +115,54 @@ async def test_outcomes_of_one_turn_of_the_loop_go_together(ends):
     await asyncio.wait_for(ended.wait(), 5)
 
     assert batches == [2]
+
+
+async def test_the_loop_tells_whose_cancellation_it_was(ends):
+    stage, ended, cancelled = Stage(), asyncio.Event(), {}
+    ends.setblocking(False)
+
+    async def arun(prepared, ended):
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+        cancelled[prepared.number] = ended()
+        return Success(0.0)
+
+    stage.arun = arun
+    loop = TaskLoop(
+        2,
+        0,
+        runner=stage,
+        inbox=Inbox(ends, lambda numbers: None),
+        outlet=stage,
+        marks=stage.marks,
+        ended=ended.set,
+    )
+    loop.start()
+    while not loop._tasks:
+        await asyncio.sleep(0)
+    loop.cancel(1, "the worker shuts down")
+    await asyncio.wait_for(ended.wait(), 5)
+
+    assert cancelled == {1: True, 2: False}
+
+
+async def test_what_is_cancelled_before_its_first_step_is_reported(ends):
+    """Without a word it would be waited for until the hard deadline."""
+    stage, ended = Stage(), asyncio.Event()
+    ends.setblocking(False)
+    loop = TaskLoop(
+        2,
+        0,
+        runner=stage,
+        inbox=Inbox(ends, lambda numbers: None),
+        outlet=stage,
+        marks=stage.marks,
+        ended=ended.set,
+    )
+    loop._on_readable()
+    loop.cancel_all("the worker shuts down")
+    while not loop._inbox.ended:
+        loop._on_readable()
+    await asyncio.sleep(0.05)
+
+    assert {number for what, number, _ in stage.seen if what == "report"} == {1, 2}
