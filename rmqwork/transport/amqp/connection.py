@@ -155,6 +155,11 @@ class Connection(AsyncioConnection):
             data = data[sent:]
         transport.write(data)
 
+    def _on_stream_terminated(self, error: Exception | None) -> None:
+        if error is None and self._error is None:  # pika asserts that it knows a reason
+            error = exceptions.StreamLostError("given up while it was being opened")
+        super()._on_stream_terminated(error)
+
     def unsent(self) -> int:
         """Bytes that wait to be written to the socket."""
         queued = sum(map(len, self._out))
