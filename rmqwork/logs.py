@@ -17,6 +17,8 @@ _STANDARD: Final = frozenset(
     {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 )
 """What every record has."""
+_SAFE: Final = (str, int, bool, type(None))
+"""What JSON takes whatever its value is."""
 _QUIET: Final = "\x1b[2m"
 _COLORS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _RESET: Final = "\x1b[0m"
@@ -68,7 +70,11 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        try:
+            return json.dumps(line, default=str, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):  # a key that is no text, NaN, a circle
+            plain = {key: val if type(val) in _SAFE else str(val) for key, val in line.items()}
+            return json.dumps(plain, ensure_ascii=False)
 
 
 class HumanFormatter(logging.Formatter):

@@ -64,6 +64,18 @@ def test_json_takes_what_is_no_json():
     assert got["who"] == "x"
 
 
+def test_json_is_valid_and_complete_whatever_is_logged():
+    circle: list[object] = []
+    circle.append(circle)
+    made = record(attempt=2, share=float("nan"), keys={(1, 2): 3}, circle=circle, fine=0.5)
+    got = json.loads(JsonFormatter().format(made), parse_constant=pytest.fail)
+
+    assert got["event"] == "task done"
+    assert got["attempt"] == 2
+    assert got["share"] == "nan"
+    assert got["keys"] == "{(1, 2): 3}"
+
+
 def test_json_holds_the_traceback():
     line = JsonFormatter().format(failed())
 
