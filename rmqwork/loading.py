@@ -56,6 +56,11 @@ def load_app(path: str) -> App:
         ConfigurationError: the app is wrong; see `App.check`.
     """
     module_name, attribute = split_path(path)
+    if module_name == "__main__":
+        raise AppNotLoaded(
+            "a worker cannot import __main__, which is another module in every process; give the "
+            "name of its file: for shop.py, shop:app"
+        )
     directory = os.getcwd()
     if directory not in sys.path:
         sys.path.insert(0, directory)

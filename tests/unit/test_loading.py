@@ -39,6 +39,7 @@ def test_an_app_in_the_working_directory_is_found(project: Path) -> None:
     [
         (None, "nosuch_one:app", "there is no module 'nosuch_one'"),
         (None, "nosuch_one.deep:app", "there is no module 'nosuch_one'"),
+        (None, "__main__:app", "cannot import __main__"),
         ("import nosuch_two", "mod:app", "No module named 'nosuch_two' (.*mod.py, line 1)"),
         ("1 / 0", "mod:app", "ZeroDivisionError: division by zero"),
         ("\nraise SystemExit(3)", "mod:app", "SystemExit: 3 (.*mod.py, line 2)"),
