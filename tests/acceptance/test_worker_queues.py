@@ -129,4 +129,4 @@ class TestPrefetch:
                 "a smaller prefetch without load",
             )[0]
             figure("6", f"prefetch: {first} at first, {most} at {rate:.0f} no-ops/s, then {least}")
-            assert first == 7
+            assert first == 1 + 2  # the smaller lane, and two in reserve
