@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = re.compile(r"(?P<module>[^\W\d]\w*(\.\w+)*)(:(?P<attribute>[^\W\d]\w*(\.\w+)*))?")
 _DEFAULT_ATTRIBUTE: Final = "app"
+_TRACEBACK: Final = "Traceback (most recent call last)"
 _OURS: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
@@ -104,6 +105,8 @@ def _failed(error: BaseException, what: str) -> AppNotLoaded:
     """What an error inside the user's code comes to: one line with its place, and the traceback."""
     frame = _users_part(error.__traceback__)
     details = "".join(traceback.format_exception(type(error), error, frame)).rstrip()
+    if not details.startswith(_TRACEBACK):  # a syntax error has no frames, a group another head
+        details = f"{_TRACEBACK}:\n{details}"
     if isinstance(error, SyntaxError) and error.filename:
         place = f" ({error.filename}, line {error.lineno})"
     else:

@@ -67,7 +67,7 @@ def _without_traceback(text: str) -> str:
         return text
     head, story = text[:start].rstrip(), text[start:].strip()
     last = story.splitlines()[-1].strip()
-    if (last.partition(": ")[2] or last) in head:  # said already, with the user's own line
+    if head and not head.endswith(":"):  # it says all, with the user's own line
         return f"{head}; --debug shows the traceback"
     frames = list(_FRAME.finditer(story))
     place = f" ({frames[-1]['file']}, line {frames[-1]['line']})" if frames else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rmqwork.cli.failing import one_line
 from rmqwork.errors import ConfigurationError
 from rmqwork.loading import AppNotLoaded, load_app, split_path
 
@@ -68,6 +69,17 @@ def test_the_details_begin_in_the_users_code(project: Path) -> None:
     lines = caught.value.details.splitlines()
     assert lines[1].endswith('mod.py", line 4, in <module>')
     assert lines[-1] == "KeyError: 'x'"
+
+
+@pytest.mark.parametrize("code", ["def (", "raise ExceptionGroup('g', [ValueError('x')])", "1 / 0"])
+def test_one_line_is_left_of_an_error_with_its_details(project: Path, code: str) -> None:
+    """As the command line shows what the template has sent."""
+    (project / "mod.py").write_text(code)
+    with pytest.raises(AppNotLoaded) as caught:
+        load_app("mod:app")
+    text = str(caught.value)
+    shown = one_line(ConfigurationError(f"{text}\n{caught.value.details}"))
+    assert shown == f"{text}; --debug shows the traceback"
 
 
 def test_an_app_that_is_wrong_is_a_configuration_error(project: Path) -> None:
