@@ -6,14 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork.config import Settings
 from rmqwork.outcome import Evidence, Failure, Outcome, Success, TryAgain
 from rmqwork.results import record
 from rmqwork.results.backends import is_store, open_store
 from rmqwork.results.port import Store, progress_key
-from rmqwork.results.values import Values
+
+if TYPE_CHECKING:  # pydantic is for executors; the worker process imports this module, too
+    from rmqwork.results.values import Values
 
 _log = logging.getLogger(__name__)
 PATIENCE: Final = 30.0
