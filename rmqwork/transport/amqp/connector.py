@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pika
 from pika import exceptions
@@ -68,6 +68,7 @@ def _parameters(url: str, heartbeat: int | None) -> pika.URLParameters:
             raise ValueError(f"unknown scheme {parts.scheme!r}; use amqp:// or amqps://")
         if not parts.hostname:
             raise ValueError("it names no host")
+        _port(parts)
         parameters = pika.URLParameters(url)
     except Exception as error:
         raise ConfigurationError(
@@ -81,10 +82,21 @@ def _parameters(url: str, heartbeat: int | None) -> pika.URLParameters:
     return parameters
 
 
+def _port(parts: SplitResult) -> int:
+    """The port; what stands in its place is not shown: it may be a piece of a password."""
+    try:
+        return parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        raise ValueError(
+            "it has the form amqp://user:password@host:port/vhost; in names and passwords write "
+            "/ as %2F, @ as %40 and : as %3A"
+        ) from None
+
+
 def _label(url: str) -> str:
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        port = _port(parts)
         user = f"{parts.username}@" if parts.username else ""
         return f"{parts.scheme}://{user}{parts.hostname}:{port}{parts.path.split('?')[0] or '/'}"
     except ValueError:
