@@ -64,7 +64,13 @@ CELERY = Contender(
 DRAMATIQ = Contender("Dramatiq", "dramatiq_", flight=("threads",), loaded=500, drains=10_000)
 TASKIQ = Contender("Taskiq", "taskiq_", flight=("gather",), loaded=1000, drains=8_000)
 FASTSTREAM = Contender(
-    "FastStream", "faststream_", queue="bench.noop", flight=("gather",), loaded=1000, drains=8_000
+    "FastStream",
+    "faststream_",
+    queue="bench.noop",
+    flight=("gather",),
+    loaded=1000,
+    drains=8_000,
+    environment={"sleep": {"BENCH_PREFETCH": "100"}},
 )
 PIKA = Contender("pika", "pika_", flight=("threads",), loaded=500, drains=20_000)
 AIO_PIKA = Contender("aio-pika", "aio_pika_", flight=("gather",), loaded=1000, drains=10_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 
 from faststream import AckPolicy, FastStream
@@ -11,12 +12,13 @@ from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 
 from benchmarks import stage
 
+PREFETCH = int(os.environ.get("BENCH_PREFETCH", "500"))  # also how many run at once
 if stage.RELIABLE:
     QUEUES = {
         kind: RabbitQueue(f"{stage.QUEUE}.{kind}", queue_type=QueueType.QUORUM, durable=True)
         for kind in stage.KINDS
     }
-    broker = RabbitBroker(stage.URL, default_channel=Channel(prefetch_count=500), logger=None)
+    broker = RabbitBroker(stage.URL, default_channel=Channel(prefetch_count=PREFETCH), logger=None)
     subscribing = {"ack_policy": AckPolicy.NACK_ON_ERROR}
 else:
     QUEUES = {kind: RabbitQueue(f"{stage.QUEUE}.{kind}") for kind in stage.KINDS}
