@@ -23,6 +23,7 @@ _VERBS: Final = {
     "demo": "rmqwork.cli.demo:demo",
     "chaos": "rmqwork.cli.chaos:chaos",
     "dev": "rmqwork.cli.dev:dev",
+    "bench": "rmqwork.cli.bench:bench",
     "completion": "rmqwork.cli.completion:completion",
 }
 
