@@ -77,6 +77,7 @@ class TemplateProcess:
         self._fds: deque[int] = deque()
         self._executors: dict[int, int] = {}  # executor id of each living process id
         self._whole_groups: set[int] = set()  # executors whose group ends with them in any case
+        self._serving = True
         self._told_native = False
         self._wakeup, self._wakeup_end = os.pipe()
         os.set_blocking(self._wakeup, False)
@@ -93,16 +94,21 @@ class TemplateProcess:
         poller = select.poll()
         poller.register(self._sock, select.POLLIN)
         poller.register(self._wakeup, select.POLLIN)
-        serving = True
-        while serving and os.getppid() == self._parent:
+        while self._serving and os.getppid() == self._parent:
             ready = [fd for fd, _ in poller.poll()]
             if self._wakeup in ready:
                 with suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
                 self._reap()
-            if self._sock.fileno() in ready:
-                serving = self._receive()
+            self._take_orders()
         self._end_executors()
+
+    def _take_orders(self) -> None:
+        """Read what the worker process has sent so far."""
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        while self._serving and waiting.poll(0):
+            self._serving = self._receive()
 
     def _receive(self) -> bool:
         """Read once and do what is asked; False when it is time to leave."""
@@ -203,6 +209,8 @@ class TemplateProcess:
             executor_id = self._executors.pop(pid, None)
             if executor_id is None:
                 continue
+            # What was ordered before its end may not have been read yet.
+            self._take_orders()
             if status or executor_id in self._whole_groups:
                 _kill_group(pid)
             self._whole_groups.discard(executor_id)
