@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -84,13 +85,15 @@ async def _prepare(
     signals: _Signals,
 ) -> Worker | None:
     """The worker that options and app come to; None when a signal comes before."""
-    manifest = await signals.unless_stopped(template.manifest())
-    if manifest is None:
-        return None
+    # Imported while the template imports the app: two processes, and a start that is sooner.
+    importlib.import_module("rmqwork.transport.amqp.connector")
     from rmqwork.manifest import Manifest
     from rmqwork.worker.plan import make_plan
     from rmqwork.worker.supervisor import Worker
 
+    manifest = await signals.unless_stopped(template.manifest())
+    if manifest is None:
+        return None
     plan = make_plan(options, Manifest.from_dict(manifest))
     if plan.broker[0].startswith("memory:"):
         _log.warning(
