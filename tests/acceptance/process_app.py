@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from rmqwork import App, Context
@@ -218,17 +218,13 @@ def terminates_a_child() -> None:
 
 
 @app.task
-def forks_in_c_and_leaves(pid_file: str) -> None:
-    """Python's hooks do not see this fork; the child keeps our descriptors, in its own session."""
-    libc = ctypes.CDLL(None)
-    if libc.fork() == 0:
-        libc.setsid()
-        with open(pid_file, "w") as file:
-            file.write(str(os.getpid()))
-        libc.sleep(60)
-        os._exit(0)
-    while not (os.path.exists(pid_file) and os.path.getsize(pid_file)):
-        pass
+def leaves_a_grandchild(pid_file: str) -> None:
+    """In a session of its own and with all our descriptors, as a fork behind Python's back has."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the listing's own, closed by now
+            os.set_inheritable(fd, True)
+    grandchild = subprocess.Popen(["sleep", "60"], close_fds=False, start_new_session=True)
+    Path(pid_file).write_text(str(grandchild.pid))
     os._exit(5)
 
 

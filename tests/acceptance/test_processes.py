@@ -274,7 +274,7 @@ class TestDeath:
         async with Pool() as pool:
             executor = await pool.executor(threads=1)
 
-            number = pool.start(executor, "forks_in_c_and_leaves", pid_file=str(pid_file))
+            number = pool.start(executor, "leaves_a_grandchild", pid_file=str(pid_file))
             death = await pool.death(executor)
 
             grandchild = int(pid_file.read_text())
