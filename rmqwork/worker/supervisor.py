@@ -10,11 +10,10 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Final
 
-from rmqwork import headers as names
 from rmqwork.batch import Batch
 from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
-from rmqwork.outcome import Evidence, Failure, Outcome, Reason
+from rmqwork.outcome import Failure, Outcome
 from rmqwork.publisher import Publisher
 from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
@@ -23,18 +22,16 @@ from rmqwork.types import Delivery
 from rmqwork.worker import wire
 from rmqwork.worker.consuming import Consumption
 from rmqwork.worker.decide import (
-    Decision,
     HandBack,
     PublishThenAck,
     again,
     decide,
-    move_to_suspects,
-    unknown_task,
 )
+from rmqwork.worker.delivering import give
 from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
-from rmqwork.worker.held import Held, attempt_of, expired, number_header
+from rmqwork.worker.held import Held, attempt_of
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
@@ -43,7 +40,8 @@ from rmqwork.worker.replies import KeptFailures, ProgressReplies
 from rmqwork.worker.report import report
 from rmqwork.worker.settle import Settlement
 from rmqwork.worker.staff import Staff
-from rmqwork.worker.suspects import delivery_count, died_alone, hand_back_counts, is_suspect
+from rmqwork.worker.suspects import delivery_count, hand_back_counts
+from rmqwork.worker.triage import Triage
 
 _log = logging.getLogger(__name__)
 TICK: Final = 0.2
@@ -69,7 +67,7 @@ class Worker:
         self.stopping = False
         self.memory = Memory()
         self.ready = Ready(plan.queues)
-        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, _send)
+        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, give)
         self.staff = Staff(plan, template, new_template, self)
         connector = connect(plan.broker, plan.heartbeat)
         self.publisher = Publisher(
@@ -93,6 +91,7 @@ class Worker:
         self.settlement = Settlement(
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
+        self._triage = Triage(plan, lambda: self.consumption.server)
         self.progress = ProgressReplies(self.publisher)
         self.kept = KeptFailures(plan, self.settlement)
         self.last_tick = monotonic()
@@ -116,10 +115,12 @@ class Worker:
         if self.stopping:
             self.hand_back(held)
             return
-        decision = self._triage(held) or self._suspicion(held)
+        decision = self._triage.decide(held)
         if decision is not None:
             self.kept.settle(held, decision)
-        elif held.delivery.queue == suspects_queue(held.queue) or self._is_isolated(held):
+            return
+        self._lanes[held.queue].add(held.lane)
+        if held.delivery.queue == suspects_queue(held.queue) or self._is_isolated(held):
             self.dispatcher.suspect([held])
             self.staff.see_to_suspects()
         else:
@@ -141,58 +142,6 @@ class Worker:
             self.settlement.unsettled = max(0, self.settlement.unsettled - 1)
             self.settlement.settle(held, known)
         return known is not None
-
-    def _triage(self, held: Held) -> Decision | None:
-        """What is decided without running the task; None = it is to run."""
-        delivery = held.delivery
-        if not delivery.type:
-            evidence = Evidence("InvalidMessage", "the message has no type property (task name)")
-            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
-        if expired(delivery):
-            evidence = Evidence("Expired", "its time (expires) had passed before it could start")
-            return self._refused(held, Reason.EXPIRED, evidence)
-        task = self.plan.manifest.tasks.get(delivery.type)
-        if task is None:
-            what = f"no task {delivery.type!r} in app {self.plan.manifest.app!r}"
-            return self._unknown(held, what)
-        version = number_header(delivery, names.VERSION, 1)
-        if version > task.version:
-            what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
-            return self._unknown(held, what)
-        held.lane = task.kind
-        self._lanes[held.queue].add(task.kind)
-        return None
-
-    def _unknown(self, held: Held, what: str) -> Decision:
-        grace = self.plan.unknown_task_grace
-        if names.UNKNOWN_SINCE not in held.delivery.headers:
-            _log.warning("%s: %s; it waits up to %g s for one that does", held.task_id, what, grace)
-        return unknown_task(held, what, grace, self.plan.name)
-
-    def _suspicion(self, held: Held) -> Decision | None:
-        """What is decided because workers or connections have died with a message before."""
-        if not held.delivery.redelivered:
-            return None
-        if held.delivery.queue == suspects_queue(held.queue):
-            task = self.plan.manifest.tasks[str(held.delivery.type)]
-            outcome = died_alone(held, task.max_attempts)
-            if outcome is None:
-                return None
-            report(held, outcome)
-            return decide(held, outcome, self.plan.name)
-        if is_suspect(delivery_count(held.delivery), self.consumption.server):
-            _log.warning(
-                "%s: whatever held it died %d times; it will run isolated",
-                held.task_id,
-                delivery_count(held.delivery),
-            )
-            return PublishThenAck(move_to_suspects(held))
-        return None
-
-    def _refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
-        outcome = Failure(0.0, reason, evidence)
-        report(held, outcome)
-        return decide(held, outcome, self.plan.name)
 
     def channel_lost(self, channel: ConsumeChannel) -> None:
         """A channel ended: what waits is forgotten, what runs waits for its redelivery."""
@@ -367,40 +316,3 @@ class Worker:
             "dropped_replies": self.settlement.dropped_replies,
             "problem": str(self.consumption.problem or self.publisher.problem or ""),
         }
-
-
-def _send(executor: Executor, lane: str, batch: Sequence[Held]) -> None:
-    messages = [_message(held) for held in batch]
-    if lane == "async":
-        executor.send_async(messages)
-    else:
-        executor.send_threads(messages)
-
-
-def _message(held: Held) -> wire.Message:
-    delivery = held.delivery
-    return (
-        "d",
-        held.number,
-        held.queue,
-        delivery.type,
-        delivery.body,
-        held.attempt,
-        delivery.redelivered,
-        held.task_id,
-        delivery.headers or None,
-        delivery.content_type,
-        _extras(delivery),
-    )
-
-
-def _extras(delivery: Delivery) -> dict[str, object] | None:
-    """What few messages have or few tasks want, by name."""
-    extras: dict[str, object] = {}
-    if delivery.timestamp is not None:
-        extras["timestamp"] = delivery.timestamp
-    if delivery.content_encoding is not None:
-        extras["content_encoding"] = delivery.content_encoding
-    if delivery.reply_to:
-        extras["reply"] = True
-    return extras or None

@@ -1,0 +1,91 @@
+"""What is decided of a delivery before its task runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from rmqwork import headers as names
+from rmqwork.outcome import Evidence, Failure, Reason
+from rmqwork.topology import suspects_queue
+from rmqwork.worker.decide import (
+    Decision,
+    PublishThenAck,
+    decide,
+    move_to_suspects,
+    unknown_task,
+)
+from rmqwork.worker.held import Held, expired, number_header
+from rmqwork.worker.plan import WorkerPlan
+from rmqwork.worker.report import report
+from rmqwork.worker.suspects import delivery_count, died_alone, is_suspect
+
+_log = logging.getLogger(__name__)
+
+
+class Triage:
+    """Sorts out what is not to run, or not beside others.
+
+    Args:
+        plan: the app's tasks, and for how long an unknown one waits.
+        server: the version of the broker that delivers.
+    """
+
+    def __init__(self, plan: WorkerPlan, server: Callable[[], tuple[int, ...]]) -> None:
+        self._plan = plan
+        self._server = server
+
+    def decide(self, held: Held) -> Decision | None:
+        """What is decided without running the task; None = it is to run."""
+        return self._unfit(held) or self._suspicion(held)
+
+    def _unfit(self, held: Held) -> Decision | None:
+        """What no worker, or not this one, can run."""
+        delivery = held.delivery
+        if not delivery.type:
+            evidence = Evidence("InvalidMessage", "the message has no type property (task name)")
+            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
+        if expired(delivery):
+            evidence = Evidence("Expired", "its time (expires) had passed before it could start")
+            return self._refused(held, Reason.EXPIRED, evidence)
+        task = self._plan.manifest.tasks.get(delivery.type)
+        if task is None:
+            what = f"no task {delivery.type!r} in app {self._plan.manifest.app!r}"
+            return self._unknown(held, what)
+        version = number_header(delivery, names.VERSION, 1)
+        if version > task.version:
+            what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
+            return self._unknown(held, what)
+        held.lane = task.kind
+        return None
+
+    def _unknown(self, held: Held, what: str) -> Decision:
+        grace = self._plan.unknown_task_grace
+        if names.UNKNOWN_SINCE not in held.delivery.headers:
+            _log.warning("%s: %s; it waits up to %g s for one that does", held.task_id, what, grace)
+        return unknown_task(held, what, grace, self._plan.name)
+
+    def _suspicion(self, held: Held) -> Decision | None:
+        """What is decided because workers or connections have died with a message before."""
+        if not held.delivery.redelivered:
+            return None
+        if held.delivery.queue == suspects_queue(held.queue):
+            task = self._plan.manifest.tasks[str(held.delivery.type)]
+            outcome = died_alone(held, task.max_attempts)
+            if outcome is None:
+                return None
+            report(held, outcome)
+            return decide(held, outcome, self._plan.name)
+        if is_suspect(delivery_count(held.delivery), self._server()):
+            _log.warning(
+                "%s: whatever held it died %d times; it will run isolated",
+                held.task_id,
+                delivery_count(held.delivery),
+            )
+            return PublishThenAck(move_to_suspects(held))
+        return None
+
+    def _refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
+        outcome = Failure(0.0, reason, evidence)
+        report(held, outcome)
+        return decide(held, outcome, self._plan.name)
