@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from rmqwork.worker.flow import Average, ahead
 from rmqwork.worker.held import Held, Stage
+from rmqwork.worker.quarantine import Quarantine
 from rmqwork.worker.ready import Ready
 
 E = TypeVar("E")
@@ -22,7 +22,7 @@ class Seat(Generic[E]):
     Args:
         executor: the process.
         slots: tasks at once, by lane.
-        isolated: takes suspects only, one at a time.
+        isolated: takes suspects only, one group at a time.
     """
 
     executor: E
@@ -57,6 +57,7 @@ class Dispatcher(Generic[E]):
         ready: what waits.
         slots: tasks at once in each executor, by lane.
         send: gives a batch of one lane to an executor.
+        parts: how many isolated executors there may be at once.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Dispatcher(Generic[E]):
         ready: Ready,
         slots: Mapping[str, int],
         send: Callable[[E, str, Sequence[Held]], None],
+        parts: int = 1,
     ) -> None:
         self._ready = ready
         self._slots = slots
@@ -72,7 +74,7 @@ class Dispatcher(Generic[E]):
         self._durations = {lane: Average() for lane in slots}
         self._scheduled = False
         self._loop = asyncio.get_running_loop()
-        self.suspects: deque[Held] = deque()
+        self.suspects = Quarantine(parts)
         """Deliveries that run isolated: a process died with them, or their task wants it."""
         self.stopped = False
 
@@ -86,17 +88,16 @@ class Dispatcher(Generic[E]):
         """The deliveries that executors have."""
         return (held for seat in self._seats.values() for held in seat.held.values())
 
-    def suspect(self, helds: Iterable[Held]) -> None:
-        """Run each of these in a process without others."""
+    def suspect(self, helds: Sequence[Held]) -> None:
+        """Run these in processes without others: one has killed its process, or each wants to."""
         for held in helds:
             held.stage, held.alone = Stage.READY, True
-            self.suspects.append(held)
+        self.suspects.add(helds)
         self.schedule()
 
     def forget_suspects(self, channel: object) -> None:
         """Forget the suspects of a channel that has ended."""
-        kept = [held for held in self.suspects if held.delivery.channel is not channel]
-        self.suspects = deque(kept)
+        self.suspects.forget(channel)
 
     def add(self, executor: E, isolated: bool = False) -> None:
         """An executor is ready."""
@@ -129,7 +130,7 @@ class Dispatcher(Generic[E]):
         """Deliveries that an executor had, and did not start, are ready again."""
         for held in helds:
             held.stage = Stage.READY
-        self.suspects.extendleft(held for held in reversed(helds) if held.alone)
+        self.suspects.put_back([held for held in helds if held.alone])
         self._ready.put_back([held for held in helds if not held.alone])
         self.schedule()
 
@@ -179,8 +180,9 @@ class Dispatcher(Generic[E]):
     def _isolate(self) -> None:
         for seat in self._seats.values():
             if self.suspects and seat.isolated and seat.room("", 0):
-                held = self.suspects.popleft()
-                self._give(seat, held.lane, [held])
+                group = self.suspects.next()
+                for lane in dict.fromkeys(held.lane for held in group):
+                    self._give(seat, lane, [held for held in group if held.lane == lane])
 
     def _give(self, seat: Seat[E], lane: str, batch: Sequence[Held]) -> None:
         for held in batch:

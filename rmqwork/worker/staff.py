@@ -121,13 +121,16 @@ class Staff:
         if self._owner.stopping:
             return
         if self.template.alive:
-            self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
+            self._fork_one()
         else:  # until there is another template
             self._loop.call_later(_RENEWAL_LOOK, self._fork)
 
+    def _fork_one(self) -> Executor:
+        return self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
+
     def _fork_isolated(self) -> None:
         if self.template.alive:  # else at the next look at the clock
-            self._isolated[self.template.fork(1, 1)] = monotonic()
+            self._isolated[self._fork_one()] = monotonic()
 
     def used_up(self, executor: Executor) -> None:
         """It has run a task that wants a process of its own: it leaves, its children with it."""
@@ -160,23 +163,22 @@ class Staff:
             self._time_is_up(condemned, started)
         elif started:
             _log.error("executor %s: %s, with %d running", death.pid, death.text, len(started))
-            self._blame(started, death, isolated)
+            self._blame(started, death)
         elif not death.expected:
             _log.error("executor %s: %s", death.pid, death.text)
         if not isolated:
             self._replace()
 
-    def _blame(self, started: Sequence[Held], death: Death, isolated: bool) -> None:
-        """One alone is to blame; of many, each runs again by itself, and nobody pays."""
-        if isolated or len(started) == 1:
-            for held in started:
-                task = self._plan.manifest.tasks[str(held.delivery.type)]
-                evidence = crash_evidence(death)
-                outcome = after_crash(held.attempt, task.max_attempts, evidence)
-                self._owner.finish(held, outcome, crashed=True)
+    def _blame(self, started: Sequence[Held], death: Death) -> None:
+        """One alone is to blame; many run again without others, and nobody pays."""
+        if len(started) > 1:
+            self._owner.suspected(started)
+            self.see_to_suspects()
             return
-        self._owner.suspected(started)
-        self.see_to_suspects()
+        [held] = started
+        task = self._plan.manifest.tasks[str(held.delivery.type)]
+        outcome = after_crash(held.attempt, task.max_attempts, crash_evidence(death))
+        self._owner.finish(held, outcome, crashed=True)
 
     def _time_is_up(self, number: int, started: Sequence[Held]) -> None:
         """An executor was killed because of one task; its other tasks run again, for free."""
@@ -248,7 +250,7 @@ class Staff:
                 return
 
     def see_to_suspects(self) -> None:
-        """Have as many executors as there are suspects, up to ``-p`` of them; later none."""
+        """Have as many executors as groups of suspects wait, up to ``-p`` of them; later none."""
         suspects = len(self._owner.dispatcher.suspects)
         now = monotonic()
         if suspects:

@@ -67,7 +67,7 @@ class Worker:
         self.stopping = False
         self.memory = Memory()
         self.ready = Ready(plan.queues)
-        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, give)
+        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, give, plan.processes)
         self.staff = Staff(plan, template, new_template, self)
         connector = connect(plan.broker, plan.heartbeat)
         self.publisher = Publisher(
@@ -217,7 +217,7 @@ class Worker:
             self.dispatcher.put_back([held for held in helds if held.settleable])
 
     def suspected(self, helds: Sequence[Held]) -> None:
-        """Deliveries that ran in a process that died: each runs again, isolated. Those whose
+        """Deliveries that ran in a process that died: they run again, isolated. Those whose
         channel is gone will come again, and there is no run left for them to adopt.
         """
         for held in helds:

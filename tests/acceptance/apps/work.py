@@ -194,6 +194,23 @@ def innocent(ctx: Context, path: str, key: str) -> None:
     note("ran", ctx, key=key)
 
 
+@task()
+async def ainnocent(ctx: Context, path: str) -> None:
+    note("started", ctx)
+    while not os.path.exists(path):  # noqa: ASYNC240 -- it comes from another process
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
+    note("ran", ctx)
+
+
+@task()
+async def adies(ctx: Context, path: str) -> None:
+    note("started", ctx)
+    while not os.path.exists(path):  # noqa: ASYNC240 -- it comes from another process
+        await asyncio.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @task(hard_time_limit=1.0)
 def overruns(ctx: Context) -> None:
     note("started", ctx)

@@ -193,6 +193,21 @@ async def test_after_the_end_nothing_goes_out(room: Room):
     assert room.sent == []
 
 
+async def test_many_suspects_run_together_in_an_isolated_executor(room: Room):
+    room.dispatcher.add("alone", isolated=True)
+    suspects = [held("thread") for _ in range(4)] + [held("async") for _ in range(6)]
+    room.dispatcher.suspect(suspects)
+    await turns(2)
+
+    assert room.got("alone") == suspects[:5]  # half of them
+    assert [lane for _, lane, _ in room.sent] == ["thread", "async"]
+    for one in suspects[:5]:
+        assert room.got("alone") == suspects[:5]
+        room.dispatcher.take("alone", one.number)
+        await turns(2)
+    assert room.got("alone") == suspects
+
+
 async def test_suspects_run_alone_and_only_in_an_isolated_executor(room: Room):
     room.dispatcher.add("common")
     suspects = [held() for _ in range(3)]

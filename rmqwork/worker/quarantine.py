@@ -1,0 +1,72 @@
+"""Suspects that wait for a process without others: in groups, which shrink until one is to blame.
+
+A process died with many tasks running, and one of them is the culprit. A group of them runs
+together in an isolated process; where that dies, too, its group is split. So a few hundred long
+tasks are cleared in the time of a few, and the innocents among them end as if nothing had been.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rmqwork.worker.held import Held
+
+FEW: Final = 8
+"""So many are not split but run one by one: the culprit kills one process more and no further, and
+each innocent runs once more and no oftener."""
+
+
+def split(helds: Sequence[Held], parts: int) -> list[list[Held]]:
+    """Groups of those of whom one has killed their process.
+
+    Args:
+        helds: in delivery order.
+        parts: how many groups can run at the same time; at least two are made.
+    """
+    if len(helds) <= FEW:
+        return [[held] for held in helds]
+    size = -(-len(helds) // max(2, parts))
+    return [list(helds[at : at + size]) for at in range(0, len(helds), size)]
+
+
+class Quarantine:
+    """The groups that wait, in the order in which they are to run.
+
+    Args:
+        parts: how many isolated processes there may be.
+    """
+
+    def __init__(self, parts: int = 1) -> None:
+        self._parts = parts
+        self._groups: deque[list[Held]] = deque()
+
+    def __len__(self) -> int:
+        """How many groups wait."""
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Held]:
+        return (held for group in self._groups for held in group)
+
+    def add(self, helds: Sequence[Held]) -> None:
+        """These died together, or each is to run alone anyway."""
+        self._groups.extend(split(helds, self._parts))
+
+    def put_back(self, helds: Sequence[Held]) -> None:
+        """A group did not run, or not all of it, and nobody knows more of it than before."""
+        if helds:
+            self._groups.appendleft(list(helds))
+
+    def next(self) -> list[Held]:
+        """Take the group that is to run next."""
+        return self._groups.popleft()
+
+    def forget(self, channel: object) -> None:
+        """Forget the deliveries of a channel that has ended."""
+        groups = ([h for h in group if h.delivery.channel is not channel] for group in self._groups)
+        self._groups = deque(group for group in groups if group)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._groups.clear()
