@@ -67,7 +67,9 @@ class Worker:
         self.stopping = False
         self.memory = Memory()
         self.ready = Ready(plan.queues)
-        self.dispatcher: Dispatcher[Executor] = Dispatcher(self.ready, plan.slots, give, plan.processes)
+        self.dispatcher: Dispatcher[Executor] = Dispatcher(
+            self.ready, plan.slots, give, plan.processes
+        )
         self.staff = Staff(plan, template, new_template, self)
         connector = connect(plan.broker, plan.heartbeat)
         self.publisher = Publisher(
