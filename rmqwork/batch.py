@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from time import monotonic
 
+from rmqwork.answer import Answer
 from rmqwork.errors import PublishError
 from rmqwork.types import Publication
 
@@ -21,7 +21,7 @@ class Batch:
     __slots__ = ("deadline", "entries", "future", "open", "results", "timeout")
 
     def __init__(self, publications: Sequence[Publication], timeout: float) -> None:
-        self.future: Future[list[PublishError | None]] = Future()
+        self.future: Answer[list[PublishError | None]] = Answer()
         self.results: list[PublishError | None] = [None] * len(publications)
         self.open = len(publications)
         self.timeout = timeout

@@ -116,6 +116,11 @@ class Publisher:
         else:
             self._wake.set()
 
+    def flush(self) -> None:
+        """Send at once what was submitted, and not at the end of the loop's turn."""
+        if self._channel is not None:
+            self._channel.flush()
+
     async def close(self, timeout: float) -> int:
         """Wait for what was submitted, then disconnect.
 

@@ -121,6 +121,7 @@ class ThreadedPublisher:
         assert publisher is not None
         while inbox:
             publisher.submit(inbox.popleft())
+        publisher.flush()
 
     def _in_forked_child(self) -> None:
         if self._publisher is not None:

@@ -52,6 +52,9 @@ class PublishChannel(Protocol):
             InvalidMessage: the properties cannot be encoded, or do not fit one frame.
         """
 
+    def flush(self) -> None:
+        """Send at once what was published; without this it goes at the end of the loop's turn."""
+
 
 class ConsumeChannel(Protocol):
     """A channel that consumes from one or more queues and settles what it delivered."""

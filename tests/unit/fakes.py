@@ -57,6 +57,9 @@ class FakeChannel:
         if self.answer is not None:
             asyncio.get_running_loop().call_soon(self.settle, self.answer)
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def settle(self, verdict: Verdict, text: str = "") -> Publication:
         """Answer the oldest publication."""
         publication, settled = self.open.popleft()

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 from pathlib import Path
 
 import pytest
@@ -92,7 +91,8 @@ def test_many_threads_and_a_loop_share_one_connection(
 def test_the_order_of_a_thread_is_kept(publisher: ThreadedPublisher, connector: FakeConnector):
     sent = [publication() for _ in range(100)]
 
-    wait_for([publisher.submit([one], 5) for one in sent], 5)
+    for future in [publisher.submit([one], 5) for one in sent]:
+        assert future.result(5) == [None]
 
     assert connector.channel.sent == sent
 

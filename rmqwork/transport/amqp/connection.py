@@ -4,8 +4,8 @@ What differs from pika's own classes:
 
 * pika writes each frame by itself (three for a message). Here the frames of one loop turn are
   joined and sent at once.
-* pika reads 4 KiB at a time, and a message frame by frame. Here 64 KiB are read, and a delivery at
-  once (`incoming`).
+* pika reads 4 KiB at a time, and a message frame by frame. Here 64 KiB are read, and deliveries and
+  confirms at once (`incoming`).
 * pika answers deliveries of a consumer that is being cancelled with ``basic.reject``, which counts
   against the message on RabbitMQ 4.3. Here they are delivered, and the worker hands them back.
 * pika ends the connection over a header that it cannot represent. Here `properties` reads them.
@@ -30,6 +30,7 @@ _SMALLEST: Final = FRAME.size + 1
 _READ_SIZE: Final = 64 << 10
 """Bytes asked of a socket at once; pika asks for 4 KiB."""
 OnDeliver = Callable[[Any, Any, bytes], None]
+OnConfirmed = Callable[[int, bool], None]
 
 
 class Channel(channel.Channel):
@@ -38,6 +39,7 @@ class Channel(channel.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.consumers: dict[str, OnDeliver] = {}
+        self.confirmed: OnConfirmed | None = None
 
     @property
     def is_assembling(self) -> bool:
@@ -89,6 +91,12 @@ class Connection(AsyncioConnection):
                     self.bytes_received += delivery.end - at
                     at = delivery.end
                     continue
+            elif incoming.is_ack(data, at):
+                ack = incoming.ack_at(data, at)
+                if ack is not None and self._confirm(ack):
+                    self.bytes_received += ack.end - at
+                    at = ack.end
+                    continue
             kind, _, size = FRAME.unpack_from(data, at)
             if kind not in _KINDS:  # no frame: the broker speaks another protocol
                 self._frame_buffer = data[at:]
@@ -109,6 +117,15 @@ class Connection(AsyncioConnection):
             return False
         self.frames_received += 3 if delivery.body else 2
         channel.deliver(delivery.method, delivery.properties, delivery.body)
+        return True
+
+    def _confirm(self, ack: incoming.Ack) -> bool:
+        """Give a confirm to its channel; false if that one leaves them to pika."""
+        channel = self._channels.get(ack.channel)
+        if not isinstance(channel, Channel) or channel.confirmed is None:
+            return False
+        self.frames_received += 1
+        channel.confirmed(ack.tag, ack.multiple)
         return True
 
     def _read_frame(self) -> tuple[int, Any]:
@@ -134,11 +151,12 @@ class Connection(AsyncioConnection):
     def send_frames(self, frames: Sequence[bytes]) -> None:
         """Send encoded frames with the others of this loop turn, in order."""
         if not self._out:
-            self._nbio.get_native_ioloop().call_soon(self._flush)
+            self._nbio.get_native_ioloop().call_soon(self.flush)
         self._out += frames
         self.frames_sent += len(frames)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send all frames that wait for the end of the loop's turn."""
         frames, self._out = self._out, []
         transport = self._transport
         if transport is None or not frames:

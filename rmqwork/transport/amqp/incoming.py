@@ -1,9 +1,10 @@
-"""A delivery read at once: its three frames, where all of them have come.
+"""What comes most, read at once: a delivery (its three frames, where all have come), a confirm.
 
 pika reads frame by frame, through some twenty calls each, and copies what is left of its buffer
-after every one. What is unusual (a body of several frames, anything but a delivery) is left to it.
+after every one. What is unusual (a body of several frames, any other method) is left to it.
 
-Source: AMQP 0-9-1 specification, 2.3.5 (frames), 1.8.3.8 (basic.deliver).
+Source: AMQP 0-9-1 specification, 2.3.5 (frames), 1.8.3.8 (basic.deliver), and RabbitMQ's
+publisher confirms (basic.ack).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ FRAME: Final = Struct(">BHI")
 CONTENT: Final = Struct(">HHQ")
 """Class, weight, and size of the body, at the beginning of a content header."""
 _TAG: Final = Struct(">QB")
+_ACK: Final = FRAME.pack(1, 0, 13)[3:] + spec.Basic.Ack.INDEX.to_bytes(4, "big")
+_ACK_FRAME: Final = Struct(">BHIIQBB")
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _DELIVER: Final = spec.Basic.Deliver.INDEX.to_bytes(4, "big")
 _END: Final = 0xCE
@@ -42,9 +45,38 @@ class Incoming(NamedTuple):
     body: bytes
 
 
+class Ack(NamedTuple):
+    """One confirm: ``basic.ack`` from the broker.
+
+    Args:
+        end: where in the data the next frame begins.
+        channel: its number.
+        tag: the number of the publication on its channel.
+        multiple: whether all before it are confirmed, too.
+    """
+
+    end: int
+    channel: int
+    tag: int
+    multiple: bool
+
+
 def is_delivery(data: bytes, at: int) -> bool:
     """Whether a delivery begins here; the head of a frame and four bytes more are there."""
     return data[at] == _METHOD and data[at + 7 : at + 11] == _DELIVER
+
+
+def is_ack(data: bytes, at: int) -> bool:
+    """Whether a confirm begins here; the head of a frame and four bytes more are there."""
+    return data[at] == _METHOD and data[at + 3 : at + 11] == _ACK
+
+
+def ack_at(data: bytes, at: int) -> Ack | None:
+    """The confirm that begins here, where `is_ack` was true; None if it has not come whole."""
+    if len(data) < at + _ACK_FRAME.size or data[at + _ACK_FRAME.size - 1] != _END:
+        return None
+    _, channel, _, _, tag, bits, _ = _ACK_FRAME.unpack_from(data, at)
+    return Ack(at + _ACK_FRAME.size, channel, tag, bool(bits & 1))
 
 
 def delivery_at(data: bytes, at: int, body_max: int) -> Incoming | Literal[False] | None:

@@ -58,6 +58,7 @@ class AmqpPublishChannel:
         self._rpc.channel.add_on_close_callback(self._on_closed)
         self._rpc.channel.add_on_return_callback(self._on_return)
         await self._rpc.call(self._rpc.channel.confirm_delivery, self._on_settled)
+        self._rpc.channel.confirmed = self._on_confirmed
         number = self._rpc.channel.channel_number
         self._moulds = Moulds(number, connection._body_max_length)
         return self
@@ -83,6 +84,10 @@ class AmqpPublishChannel:
         self._connection.send_frames(self._frames(publication, exchange, routing_key, headers))
         self._in_flight[self._next] = _InFlight(publication, exchange, settled)
         self._next += 1
+
+    def flush(self) -> None:
+        """Send at once; see the port."""
+        self._connection.flush()
 
     def _frames(
         self, publication: Publication, exchange: str, routing_key: str, headers: Any
@@ -164,8 +169,13 @@ class AmqpPublishChannel:
     def _on_settled(self, frame: Any) -> None:
         method = frame.method
         verdict = Verdict.CONFIRMED if isinstance(method, spec.Basic.Ack) else Verdict.NACKED
-        tag = method.delivery_tag
-        if not method.multiple:
+        self._settle_up_to(method.delivery_tag, method.multiple, verdict)
+
+    def _on_confirmed(self, tag: int, multiple: bool) -> None:
+        self._settle_up_to(tag, multiple, Verdict.CONFIRMED)
+
+    def _settle_up_to(self, tag: int, multiple: bool, verdict: Verdict) -> None:
+        if not multiple:
             self._settle(tag, verdict)
             return
         for number in list(self._in_flight):

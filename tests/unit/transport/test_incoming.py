@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,7 +55,19 @@ class Far:
             )
             for tag in ("a", "ü")
         }
+        confirmed = self._confirmed(number)
+        self.connection.callbacks.add(
+            number,
+            spec.Basic.Ack,
+            lambda frame: confirmed(frame.method.delivery_tag, frame.method.multiple),
+            one_shot=False,
+        )
+        # The second channel leaves its confirms to pika, as one that does not publish does.
+        channel.confirmed = confirmed if number == 1 else None
         return channel
+
+    def _confirmed(self, number: int) -> Callable[[int, bool], None]:
+        return lambda tag, multiple: self.seen.append((number, "ack", tag, multiple))
 
     def feed(self, data: bytes, cuts: list[int]) -> None:
         at = 0
@@ -87,7 +100,13 @@ messages = st.builds(
     st.binary(max_size=120),
     st.none() | st.text(max_size=5),
 )
-streams = st.lists(messages | st.just(HEARTBEAT), max_size=6).map(b"".join)
+confirms = st.builds(
+    lambda channel, tag, multiple: method_frame(channel, spec.Basic.Ack(tag, multiple)),
+    st.integers(1, 2),
+    st.integers(0, 2**63),
+    st.booleans(),
+)
+streams = st.lists(messages | confirms | st.just(HEARTBEAT), max_size=6).map(b"".join)
 
 
 @given(streams, st.lists(st.integers(0, 10_000), max_size=8))
@@ -118,6 +137,13 @@ def test_a_frame_that_does_not_end_as_it_should_is_an_error(at: str):
 
     with pytest.raises(exceptions.InvalidFrameError):
         Far(by_pika=False).feed(bytes(data), [])
+
+
+def test_a_confirm_that_does_not_end_as_it_should_is_an_error():
+    data = method_frame(1, spec.Basic.Ack(1, False))[:-1] + b"\0"
+
+    with pytest.raises(exceptions.InvalidFrameError):
+        Far(by_pika=False).feed(data, [])
 
 
 def test_the_head_of_another_protocol_goes_to_pika():
