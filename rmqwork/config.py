@@ -44,6 +44,8 @@ class Settings:
         processes: executor processes of a worker.
         prefetch: messages that a worker holds; None = what its executors can start soon.
         grace: how long a worker that stops waits for the tasks that run.
+        termination_grace: after how long a worker that stops is killed, whatever it does
+            (``terminationGracePeriodSeconds`` of its pod); None = not known.
         unknown_task_grace: how long a message of an unknown task waits for a worker that knows it.
         broker_wait: how long a worker that starts waits for the broker.
         health_port: of the health checks and metrics; None = none.
@@ -62,6 +64,7 @@ class Settings:
     processes: int = 1
     prefetch: int | None = None
     grace: float = 25.0
+    termination_grace: float | None = None
     unknown_task_grace: float = 600.0
     broker_wait: float = 60.0
     health_port: int | None = None
@@ -260,6 +263,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "processes": _count(1, 1000),
     "prefetch": _count(1, 65535),
     "grace": _seconds(above=False),
+    "termination_grace": _seconds(above=False),
     "unknown_task_grace": _seconds(above=False),
     "broker_wait": _seconds(above=False),
     "health_port": _count(0, 65535),

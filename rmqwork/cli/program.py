@@ -20,6 +20,7 @@ _VERBS: Final = {
     "publish": "rmqwork.cli.publish:publish",
     "queues": "rmqwork.cli.queues:queues",
     "dlq": "rmqwork.cli.dlq:group",
+    "deploy": "rmqwork.cli.deploy:group",
     "demo": "rmqwork.cli.demo:demo",
     "chaos": "rmqwork.cli.chaos:chaos",
     "dev": "rmqwork.cli.dev:dev",

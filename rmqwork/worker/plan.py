@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from rmqwork.errors import ConfigurationError
-from rmqwork.manifest import Manifest, TaskEntry
+from rmqwork.grace import check_termination, limit_of, shortage
+from rmqwork.manifest import Manifest
 from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.worker.flow import wanted_prefetch
 from rmqwork.worker.options import WorkerOptions
@@ -16,11 +17,6 @@ CONSUMER_TIMEOUT: Final = 1800.0
 """Seconds after which RabbitMQ takes an unsettled delivery back, if nobody says otherwise
 (RabbitMQ guide "Consumers", ``consumer_timeout``)."""
 _MARGIN: Final = 60.0
-
-
-def limit_of(task: TaskEntry) -> float | None:
-    """Seconds after which a run of a task surely ends; None = never, maybe."""
-    return task.hard_time_limit or task.time_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +82,19 @@ class WorkerPlan:
             return None
         wanted = 2 * max(known) + _MARGIN
         return wanted if wanted > CONSUMER_TIMEOUT else None
+
+    def grace_remarks(self) -> Sequence[str]:
+        """What people should know of the time that a shutdown has; see `rmqwork.grace`.
+
+        Raises:
+            ConfigurationError: this process would be killed before its grace is over.
+        """
+        names = [queue for queue, _ in self.queues]
+        found = (
+            shortage(self.grace, self.manifest.tasks, names, "--grace"),
+            check_termination(self.grace, self.manifest.settings.termination_grace),
+        )
+        return [remark for remark in found if remark is not None]
 
     @property
     def without_limit(self) -> Sequence[str]:

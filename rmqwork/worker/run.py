@@ -95,6 +95,8 @@ async def _prepare(
     if manifest is None:
         return None
     plan = make_plan(options, Manifest.from_dict(manifest))
+    for remark in plan.grace_remarks():
+        _log.warning("%s", remark)
     if plan.broker[0].startswith("memory:"):
         _log.warning(
             "%s is a broker inside this worker: only its own tasks and lifespan can publish to it, "

@@ -15,12 +15,12 @@ import logging
 from time import monotonic
 from typing import Final
 
+from rmqwork.grace import SOFT
 from rmqwork.worker.supervisor import Worker
 
 _log = logging.getLogger(__name__)
 EXIT_ALL_DONE: Final = 0
 EXIT_HANDED_BACK: Final = 3
-_SOFT: Final = 0.8
 _SETTLE_TIMEOUT: Final = 5.0
 _EXIT_TIMEOUT: Final = 3.0
 _POLL: Final = 0.01
@@ -28,7 +28,7 @@ _POLL: Final = 0.01
 
 def soft_deadline(grace: float) -> float:
     """Seconds after which tasks are told that the end is near: four fifths of the grace."""
-    return grace * _SOFT
+    return grace * SOFT
 
 
 async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int:

@@ -37,3 +37,9 @@ def test_classic_queues_refuse_the_argument() -> None:
 
 def test_tasks_without_a_limit_are_named() -> None:
     assert plan_of(30, None).without_limit == ["t1"]
+
+
+def test_a_grace_that_the_longest_task_does_not_fit_into_is_told_at_the_start() -> None:
+    (remark,) = plan_of(30, 60).grace_remarks()
+    assert "t1 may run 60 s" in remark
+    assert plan_of(20, None).grace_remarks() == []
