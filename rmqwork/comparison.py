@@ -77,6 +77,6 @@ def usable(found: Sequence[Difference]) -> list[Difference]:
         raise TopologyMismatch(
             f"{', '.join(names)}: what exists on the broker does not suit; change the app's "
             "Queue/Exchange, or delete or migrate the broker's:",
-            [str(difference) for difference in found],
+            found,
         )
     return list(found)

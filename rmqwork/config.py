@@ -32,6 +32,8 @@ class Settings:
 
     Args:
         broker: addresses of one broker or cluster; several are separated by commas in a variable.
+        management_url: ``http://user:password@host:15672`` of the broker's management API, for the
+            verbs of operators; None = where it mostly is, with the broker's user.
         results: where results are kept: ``rpc://``, ``redis://…``, ``postgresql://…``, ``mysql://…``,
             ``sqlite:///…``; None = nowhere.
         results_ttl: how long a result is kept.
@@ -53,6 +55,7 @@ class Settings:
     """
 
     broker: tuple[str, ...] = (DEFAULT_BROKER,)
+    management_url: str | None = None
     results: str | None = None
     results_ttl: float = 86400.0
     app: str | None = None
@@ -82,6 +85,7 @@ class Settings:
     def __repr__(self) -> str:
         shown = {**self.to_dict(), "broker": tuple(mask(url) for url in self.broker)}
         shown["results"] = self.results and mask(self.results)
+        shown["management_url"] = self.management_url and mask(self.management_url)
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -244,6 +248,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _web_address(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError(
+            f"{mask(str(value))!r} is no address; write http://user:password@host:15672"
+        )
+    return value
+
+
 def _log_format(value: object) -> str:
     if value not in ("auto", "human", "json"):
         raise ValueError(f"{value!r} is not one of auto, human, json")
@@ -252,6 +264,7 @@ def _log_format(value: object) -> str:
 
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "broker": _broker,
+    "management_url": _web_address,
     "results": check_address,
     "results_ttl": _seconds(above=True),
     "app": _text,

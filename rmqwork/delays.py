@@ -16,6 +16,7 @@ Sources: RabbitMQ guides "Dead Letter Exchanges" (at-least-once), "Alternate Exc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 from typing import Final
 
@@ -103,3 +104,14 @@ def first_publish_plan(exchange: str) -> list[Declaration]:
     """The declaration that leads an exchange's delayed first publishes to its twin."""
     arguments = {"x-match": "all", DUE_HEADER: exchange}
     return [Bind(DUE_EXCHANGE, due_exchange(exchange), "", arguments, to_exchange=True)]
+
+
+def delay_plan(plan: Sequence[Declaration]) -> list[Declaration]:
+    """The declarations of all delays of an app: the ladder, and the way back of first publishes.
+
+    Args:
+        plan: the app's own declarations, which it comes after.
+    """
+    exchanges = [one.name for one in plan if isinstance(one, DeclareExchange)]
+    twins = [name for name in exchanges if due_exchange(name) in exchanges]
+    return ladder_plan() + [bind for name in twins for bind in first_publish_plan(name)]

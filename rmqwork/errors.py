@@ -40,12 +40,13 @@ class TopologyMismatch(ConfigurationError):
 
     Args:
         message: what differs and what to do.
-        differences: one line a field, with both sides.
+        differences: a field each, with both sides; their texts are the lines of the error.
     """
 
-    def __init__(self, message: str, differences: Sequence[str] = ()) -> None:
-        super().__init__("\n  ".join([message, *differences]))
-        self.differences = tuple(differences)
+    def __init__(self, message: str, differences: Sequence[object] = ()) -> None:
+        self.differences = tuple(map(str, differences))
+        self.found = tuple(differences)
+        super().__init__("\n  ".join([message, *self.differences]))
 
 
 class PublishError(RmqworkError):

@@ -1,4 +1,4 @@
-"""RabbitMQ's management API, as far as virtual hosts go (``/api/index.html`` on any broker).
+"""RabbitMQ's management API, as far as rmqwork needs it (``/api/index.html`` on any broker).
 
 ``rabbitmqctl`` starts an Erlang machine for each call, over a second of CPU; this takes some
 milliseconds.
@@ -73,6 +73,29 @@ class Management:
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host with all that is in it; the connections to it are closed."""
         self.call("DELETE", f"vhosts/{quote(name, safe='')}")
+
+
+def find_management(amqp_url: str, url: str | None = None, timeout: float = 3.0) -> Management:
+    """The management API of a broker.
+
+    Args:
+        amqp_url: the broker's address; its user and password count.
+        url: where the API is; None = where it mostly is.
+        timeout: seconds for each place.
+
+    Raises:
+        ManagementError: it does not answer, or does not let this user in; with the reasons.
+    """
+    reasons = []
+    for candidate in [url] if url else likely_urls(amqp_url):
+        management = Management(candidate)
+        try:
+            management.call("GET", "whoami", timeout=timeout)
+        except ManagementError as error:
+            reasons.append(str(error))
+        else:
+            return management
+    raise ManagementError("; ".join(reasons) or "nobody knows where it is")
 
 
 def likely_urls(amqp_url: str) -> Iterator[str]:

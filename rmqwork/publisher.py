@@ -28,7 +28,7 @@ from rmqwork.errors import (
     Unroutable,
 )
 from rmqwork.priorities import IgnoredPriorities
-from rmqwork.topology import Declaration, DeclareExchange, due_exchange
+from rmqwork.topology import Declaration
 from rmqwork.transport.port import Connector, Link, PublishChannel
 from rmqwork.types import Publication, Verdict
 
@@ -288,12 +288,8 @@ class Publisher:
         return self._delays.done()
 
     async def _declare_delays(self, link: Link) -> None:
-        plan = delays.ladder_plan()
-        for declaration in self._plan:
-            if isinstance(declaration, DeclareExchange) and _has_twin(declaration, self._plan):
-                plan += delays.first_publish_plan(declaration.name)
         try:
-            for difference in await link.declare(plan):
+            for difference in await link.declare(delays.delay_plan(self._plan)):
                 _log.warning("%s; used as it is", difference)
         except RmqworkError as error:
             self._refuse_delayed(ConfigurationError(f"the delay queues cannot be used: {error}"))
@@ -375,8 +371,3 @@ def _error(publication: Publication, verdict: Verdict, text: str) -> PublishErro
             task_id=task_id,
         )
     return PublishError(f"{what} was refused by the broker ({route}): {text}", task_id=task_id)
-
-
-def _has_twin(declaration: DeclareExchange, plan: Sequence[Declaration]) -> bool:
-    twin = due_exchange(declaration.name)
-    return any(isinstance(other, DeclareExchange) and other.name == twin for other in plan)

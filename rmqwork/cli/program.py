@@ -21,6 +21,7 @@ _VERBS: Final = {
     "queues": "rmqwork.cli.queues:queues",
     "dlq": "rmqwork.cli.dlq:group",
     "deploy": "rmqwork.cli.deploy:group",
+    "topology": "rmqwork.cli.topology:group",
     "demo": "rmqwork.cli.demo:demo",
     "chaos": "rmqwork.cli.chaos:chaos",
     "dev": "rmqwork.cli.dev:dev",

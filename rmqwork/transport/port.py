@@ -134,6 +134,9 @@ class Link(Protocol):
             TopologyMismatch: what exists does not suit.
         """
 
+    async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
+        """Which exchanges and queues of a plan do not exist; changes nothing, needs no rights."""
+
     async def open_publishing(self) -> PublishChannel:
         """Open a channel in confirm mode."""
 

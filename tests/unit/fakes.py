@@ -165,6 +165,9 @@ class FakeLink:
     def on_blocked(self, callback: Callable[[bool], None]) -> None:
         self._on_blocked.append(callback)
 
+    async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
+        return []
+
     async def declare(self, plan: Sequence[Declaration]) -> list[Difference]:
         await asyncio.sleep(0)
         if self._connector.declaring is not None:

@@ -33,6 +33,7 @@ _INEQUIVALENT: Final = re.compile(
 _VALUE: Final = re.compile(
     r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL
 )
+_NAMED: Final = re.compile(r"no (?P<kind>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
 _MOST_DIFFERENCES: Final = 20
 _PRECONDITION_FAILED: Final = 406
 _ACCESS_REFUSED: Final = 403
@@ -165,6 +166,46 @@ async def _declare_one(connection: Connection, declaration: Declaration) -> list
             theirs = _value(match["theirs"], typed=True)
             declaration = with_property(declaration, difference.attribute, theirs)
     return found
+
+
+async def missing(connection: Connection, plan: Sequence[Declaration]) -> list[Declaration]:
+    """Which exchanges and queues of a plan do not exist; see the port."""
+    absent: list[Declaration] = []
+    left = [declaration for declaration in plan if not isinstance(declaration, Bind)]
+    while left:
+        rpc = await Rpc.open(connection, lambda _: None)
+        try:
+            for declaration in left:
+                _send_passive(rpc, declaration)
+            await rpc.call(rpc.channel.basic_qos, prefetch_count=1)
+        except ChannelClosed as closed:
+            named = _NAMED.search(closed.text)
+            if closed.code != _NOT_FOUND or named is None or not connection.is_open:
+                raise
+            kind = DeclareQueue if named["kind"] == "queue" else DeclareExchange
+            at = next(i for i, one in enumerate(left) if _is(one, kind, named["name"]))
+            absent.append(left[at])
+            left = left[at + 1 :]
+            continue
+        await rpc.close()
+        return absent
+    return absent
+
+
+def _is(declaration: Declaration, kind: type, name: str) -> bool:
+    return isinstance(declaration, kind) and getattr(declaration, "name", None) == name
+
+
+def _send_passive(rpc: Rpc, declaration: Declaration) -> None:
+    if not rpc.is_open:
+        return
+    match declaration:
+        case DeclareExchange(name):
+            rpc.channel.exchange_declare(name, passive=True)
+        case DeclareQueue(name):
+            rpc.channel.queue_declare(name, passive=True)
+        case Bind():
+            pass
 
 
 async def _exists(connection: Connection, declaration: Declaration) -> bool:

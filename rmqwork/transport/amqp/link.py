@@ -16,7 +16,7 @@ from rmqwork.errors import ConfigurationError
 from rmqwork.topology import Declaration
 from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.consuming import AmqpConsumeChannel
-from rmqwork.transport.amqp.declaring import declare
+from rmqwork.transport.amqp.declaring import declare, missing
 from rmqwork.transport.amqp.publishing import AmqpPublishChannel
 from rmqwork.transport.amqp.rpc import Rpc
 from rmqwork.transport.port import ChannelClosed, QueueDepth
@@ -92,6 +92,10 @@ class AmqpLink:
     async def declare(self, plan: Sequence[Declaration]) -> list[Difference]:
         """Make what a plan says; see the port."""
         return await declare(self._connection, plan)
+
+    async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
+        """Which exchanges and queues of a plan do not exist."""
+        return await missing(self._connection, plan)
 
     async def open_publishing(self) -> AmqpPublishChannel:
         """Open a channel in confirm mode."""

@@ -52,6 +52,12 @@ def declare(broker: MemoryBroker, rights: Rights, plan: Sequence[Declaration]) -
     return usable(found)
 
 
+def missing(broker: MemoryBroker, plan: Sequence[Declaration]) -> list[Declaration]:
+    """Which exchanges and queues of a plan do not exist; see the port."""
+    with broker.at_work():
+        return [declaration for declaration in plan if not _exists(broker, declaration)]
+
+
 def _declare(broker: MemoryBroker, rights: Rights, declaration: Declaration) -> list[Difference]:
     try:
         match declaration:

@@ -148,6 +148,13 @@ class MemoryLink:
         await self.turn()
         return found
 
+    async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
+        """Which exchanges and queues of a plan do not exist; see the port."""
+        self.operate()
+        absent = declaring.missing(self.broker, plan)
+        await self.turn()
+        return absent
+
     async def open_publishing(self) -> MemoryPublishChannel:
         """Open a channel in confirm mode."""
         self.operate()

@@ -1,0 +1,18 @@
+"""``rmqwork topology``: exchanges, queues and bindings as code, one module a verb."""
+
+from __future__ import annotations
+
+import click
+
+from rmqwork.cli.topology.applying import apply
+from rmqwork.cli.topology.exporting import export
+from rmqwork.cli.topology.planning import plan
+
+
+@click.group
+def group() -> None:
+    """Exchanges, queues and bindings: what is missing, and to make them."""
+
+
+for verb in (plan, apply, export):
+    group.add_command(verb)

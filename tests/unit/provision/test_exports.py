@@ -1,0 +1,50 @@
+"""The topology in the forms that others take."""
+
+from __future__ import annotations
+
+import re
+
+from rmqwork import App, Queue
+from rmqwork.provision.definitions import definitions
+from rmqwork.provision.kubernetes import object_name, objects
+from rmqwork.provision.looking import whole_plan
+from rmqwork.topology import Bind, DeclareExchange, DeclareQueue
+
+
+def test_definitions_have_all_that_is_declared() -> None:
+    plan = whole_plan(App("shop", queues=[Queue("high", max_length=7)]))
+    made = definitions(plan, "prod")
+    assert len(made["queues"]) + len(made["exchanges"]) + len(made["bindings"]) == len(plan)
+    assert {one["vhost"] for kind in made.values() for one in kind} == {"prod"}
+    high = next(one for one in made["queues"] if one["name"] == "high")
+    assert high["arguments"]["x-max-length"] == 7
+    assert high["durable"] is True
+    to_exchange = [one for one in made["bindings"] if one["destination_type"] == "exchange"]
+    assert [one["destination"] for one in to_exchange] == ["rmqwork.tasks.due"]
+
+
+def test_objects_of_the_operator() -> None:
+    plan = whole_plan(App("shop", queues=[Queue("High_Priority")]))
+    made = objects(plan, vhost="prod", cluster="rabbit", cluster_namespace="mq", namespace="shop")
+    assert len(made) == len(plan)
+    names = [(one["kind"], one["metadata"]["name"]) for one in made]
+    assert len(set(names)) == len(names)
+    for one in made:
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", one["metadata"]["name"])
+        assert one["apiVersion"] == "rabbitmq.com/v1beta1"
+        assert one["metadata"]["namespace"] == "shop"
+        assert one["spec"]["vhost"] == "prod"
+        assert one["spec"]["rabbitmqClusterReference"] == {"name": "rabbit", "namespace": "mq"}
+    queue = next(one["spec"] for one in made if one["spec"].get("name") == "High_Priority")
+    assert queue["type"] == "quorum"
+    assert "x-queue-type" not in queue["arguments"]
+    assert queue["arguments"]["x-dead-letter-routing-key"] == "High_Priority.dlq"
+    kinds = {"Queue": DeclareQueue, "Exchange": DeclareExchange, "Binding": Bind}
+    for kind, cls in kinds.items():
+        wanted = sum(isinstance(one, cls) for one in plan)
+        assert sum(one["kind"] == kind for one in made) == wanted
+
+
+def test_names_that_kubernetes_would_make_alike_stay_apart() -> None:
+    assert object_name("queue", "a_b") != object_name("queue", "a.b")
+    assert len(object_name("queue", "x" * 255)) <= 63
