@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypedDict
 
 from rmqwork.errors import ConfigurationError
 from rmqwork.results.backends import check_address
+from rmqwork.sizes import parse_size
 
 DEFAULT_BROKER: Final = "amqp://guest:guest@localhost:5672/"
 LogFormat = Literal["auto", "human", "json"]
@@ -51,6 +52,8 @@ class Settings:
         unknown_task_grace: how long a message of an unknown task waits for a worker that knows it.
         broker_wait: how long a worker that starts waits for the broker.
         health_port: of the health checks and metrics; None = none.
+        max_tasks: tasks after which an executor process is replaced by a fresh one; None = never.
+        max_memory: bytes of memory above which it is (``400MB``, ``1GiB``); None = any.
         log_format: ``auto`` (human on a terminal), ``human`` or ``json``.
     """
 
@@ -71,6 +74,8 @@ class Settings:
     unknown_task_grace: float = 600.0
     broker_wait: float = 60.0
     health_port: int | None = None
+    max_tasks: int | None = None
+    max_memory: int | None = None
     log_format: LogFormat = "auto"
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,6 +109,8 @@ class SettingsArguments(TypedDict, total=False):
     unknown_task_grace: float | None
     broker_wait: float | None
     health_port: int | None
+    max_tasks: int | None
+    max_memory: int | str | None
     log_format: LogFormat | None
 
 
@@ -256,6 +263,10 @@ def _web_address(value: object) -> str:
     return value
 
 
+def _size(value: object) -> int:
+    return parse_size(value) if isinstance(value, str) else _count(1, 1 << 60)(value)
+
+
 def _log_format(value: object) -> str:
     if value not in ("auto", "human", "json"):
         raise ValueError(f"{value!r} is not one of auto, human, json")
@@ -280,5 +291,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "unknown_task_grace": _seconds(above=False),
     "broker_wait": _seconds(above=False),
     "health_port": _count(0, 65535),
+    "max_tasks": _count(1),
+    "max_memory": _size,
     "log_format": _log_format,
 }

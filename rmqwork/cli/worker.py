@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rmqwork.cli.applications import app_argument, app_path
-from rmqwork.cli.checks import COUNT, PORT, PREFETCH, SECONDS
+from rmqwork.cli.checks import COUNT, PORT, PREFETCH, SECONDS, SIZE
 
 
 @click.command
@@ -44,6 +44,15 @@ from rmqwork.cli.checks import COUNT, PORT, PREFETCH, SECONDS
 )
 @click.option(
     "--preload/--no-preload", default=True, help="Import the app once and fork executors from it."
+)
+@click.option(
+    "--max-tasks", type=COUNT, metavar="N", help="Replace an executor after so many tasks."
+)
+@click.option(
+    "--max-memory",
+    type=SIZE,
+    metavar="SIZE",
+    help="Replace an executor above this memory (400MB, 1GiB), between tasks.",
 )
 @click.option("--health-port", type=PORT, metavar="PORT", help="For /livez and /readyz.")
 @click.option(

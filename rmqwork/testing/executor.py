@@ -116,6 +116,7 @@ class InProcessExecutor:
         self.pid: int | None = os.getpid()
         self.state = State.STARTING
         self.backlog = 0
+        self.finished = 0
         self._app = app
         self._events = events
         self._buried = buried

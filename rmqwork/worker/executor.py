@@ -103,6 +103,8 @@ class Executor:
         self.async_tasks = async_tasks
         self.pid: int | None = None
         self.state = State.STARTING
+        self.finished = 0
+        """Tasks that it has run to an outcome."""
         self._events = events
         self._kill = kill
         self._error: str | None = None
@@ -219,6 +221,7 @@ class Executor:
             kind = message[0]
             if kind in ("o", "cancelled"):
                 sent.pop(message[1], None)
+                self.finished += 1
             elif kind == "back":
                 for number in message[1]:
                     sent.pop(number, None)

@@ -25,6 +25,8 @@ class WorkerOptions:
         broker_wait: seconds to wait for the broker at the start.
         preload: import the app once and fork from it.
         health_port: port of ``/livez`` and ``/readyz``; None = none.
+        max_tasks: tasks after which an executor is replaced.
+        max_memory: bytes of memory above which an executor is replaced, between tasks.
         log_format: ``human``, ``json``, or None: human on a terminal, else JSON.
         log_level: of the `logging` module.
         name: this worker's, for people.
@@ -41,6 +43,8 @@ class WorkerOptions:
     broker_wait: float | None = None
     preload: bool = True
     health_port: int | None = None
+    max_tasks: int | None = None
+    max_memory: int | None = None
     log_format: str | None = None
     log_level: str = "INFO"
     name: str = field(default_factory=socket.gethostname)

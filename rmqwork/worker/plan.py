@@ -34,6 +34,8 @@ class WorkerPlan:
         grace: seconds from SIGTERM until running tasks are handed back.
         broker_wait: seconds to wait for the broker at the start.
         health_port: or None.
+        max_tasks: tasks after which an executor is replaced, or None.
+        max_memory: bytes of memory above which it is, or None.
     """
 
     manifest: Manifest
@@ -46,6 +48,8 @@ class WorkerPlan:
     grace: float
     broker_wait: float
     health_port: int | None
+    max_tasks: int | None = None
+    max_memory: int | None = None
 
     @property
     def declarations(self) -> Sequence[Declaration]:
@@ -157,6 +161,8 @@ def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:
         grace=settings.grace if options.grace is None else options.grace,
         broker_wait=settings.broker_wait if options.broker_wait is None else options.broker_wait,
         health_port=options.health_port or settings.health_port,
+        max_tasks=options.max_tasks or settings.max_tasks,
+        max_memory=options.max_memory or settings.max_memory,
     )
     for name, value in (("processes", plan.processes), ("concurrency", concurrency)):
         if value < 1:

@@ -15,6 +15,7 @@ from rmqwork.worker.executor import Death, Executor, State
 from rmqwork.worker.held import Held
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template, TemplateKilled
+from rmqwork.worker.recycling import Recycling
 from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence
 
 _log = logging.getLogger(__name__)
@@ -92,6 +93,9 @@ class Staff:
             for name, task in plan.manifest.tasks.items()
             if task.hard_time_limit is not None
         }
+        self.recycling = Recycling(
+            plan.max_tasks, plan.max_memory, self._fork_replacement, self._retire
+        )
         self.template = template
         self.failure: asyncio.Future[str] = self._loop.create_future()
         """Set with a reason when no executor can be had."""
@@ -132,6 +136,15 @@ class Staff:
         if self.template.alive:  # else at the next look at the clock
             self._isolated[self._fork_one()] = monotonic()
 
+    def _fork_replacement(self) -> Executor | None:
+        may = self.template.alive and not self._owner.stopping
+        return self._fork_one() if may else None
+
+    def _retire(self, executor: Executor) -> None:
+        if not self._owner.stopping:
+            self._owner.dispatcher.close_seat(executor)
+            executor.exit()
+
     def used_up(self, executor: Executor) -> None:
         """It has run a task that wants a process of its own: it leaves, its children with it."""
         if executor in self._isolated:
@@ -166,7 +179,7 @@ class Staff:
             self._blame(started, death)
         elif not death.expected:
             _log.error("executor %s: %s", death.pid, death.text)
-        if not isolated:
+        if not (self.recycling.died(executor) or isolated):
             self._replace()
 
     def _blame(self, started: Sequence[Held], death: Death) -> None:
@@ -236,6 +249,9 @@ class Staff:
             now = monotonic()
             for seat in list(self._owner.dispatcher.seats):
                 self._watch_limits(seat.executor, seat.held, now)
+        self.recycling.watch(
+            seat.executor for seat in self._owner.dispatcher.seats if not seat.isolated
+        )
         self.see_to_suspects()
 
     def _watch_limits(self, executor: Executor, helds: Mapping[int, Held], now: float) -> None:

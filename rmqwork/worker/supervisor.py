@@ -182,6 +182,8 @@ class Worker:
                 self._progress(executor, *message[1:])
             elif kind == "warning":
                 _log.warning("%s", message[1])
+        if not self.staff.is_isolated(executor):
+            self.staff.recycling.look(executor)
 
     def finish(self, held: Held, outcome: Outcome | None, crashed: bool = False) -> None:
         """Settle what has run.
@@ -267,6 +269,7 @@ class Worker:
     def on_ready(self, executor: Executor) -> None:
         """An executor takes deliveries from now on."""
         self.dispatcher.add(executor, self.staff.is_isolated(executor))
+        self.staff.recycling.ready(executor)
         self.consumption.may_start.set()
 
     def on_death(self, executor: Executor, death: Death) -> None:

@@ -78,12 +78,19 @@ def test_several_addresses(tmp_path):
         ("concurrency", "1.5", "whole number"),
         ("health_port", "70000", "from 0 to 65535"),
         ("log_format", "xml", "not one of auto, human, json"),
+        ("max_tasks", "0", "whole number from 1"),
+        ("max_memory", "much", "RMQWORK_MAX_MEMORY: 'much' is no size"),
         ("broker", "http://a/", "is no broker's address"),
     ],
 )
 def test_a_wrong_variable_is_named(tmp_path, name, value, says):
     with pytest.raises(ConfigurationError, match=says):
         load(tmp_path, **{name: value})
+
+
+def test_memory_has_a_unit(tmp_path):
+    assert load(tmp_path, max_memory="512MiB").max_memory == 512 << 20
+    assert load(tmp_path, {"max_memory": 1000}).max_memory == 1000
 
 
 def test_a_wrong_or_unknown_setting_of_a_file_is_named(tmp_path):

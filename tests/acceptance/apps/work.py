@@ -211,6 +211,15 @@ async def adies(ctx: Context, path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+_kept: list[bytearray] = []
+
+
+@task()
+def keeps(ctx: Context, size: int) -> None:
+    _kept.append(bytearray(b"x") * size)
+    note("ran", ctx)
+
+
 @task(hard_time_limit=1.0)
 def overruns(ctx: Context) -> None:
     note("started", ctx)

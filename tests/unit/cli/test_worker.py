@@ -35,7 +35,8 @@ def test_all_options(run: Run, started: list[WorkerOptions]) -> None:
     run(
         "worker", "shop.app:app", "-Q", "high:3,low:1", "-p", "2", "-c", "8",
         "--async-concurrency", "500", "--prefetch", "20", "--grace", "1.5", "--broker", "amqp://a",
-        "--broker-wait", "5", "--no-preload", "--health-port", "8080", "--log-format", "json",
+        "--broker-wait", "5", "--max-tasks", "1000",
+        "--max-memory", "1.5GiB", "--no-preload", "--health-port", "8080", "--log-format", "json",
         "--log-level", "debug", "--name", "me",
     )  # fmt: skip
     assert started == [
@@ -50,6 +51,8 @@ def test_all_options(run: Run, started: list[WorkerOptions]) -> None:
             broker="amqp://a",
             broker_wait=5.0,
             preload=False,
+            max_tasks=1000,
+            max_memory=3 << 29,
             health_port=8080,
             log_format="json",
             log_level="DEBUG",
