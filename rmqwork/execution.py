@@ -188,7 +188,8 @@ class TaskRunner:
         Args:
             message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
                 None, content_type, extras or None)``, see docs/architecture.md; ``extras`` may have
-                ``content_encoding``, ``timestamp`` and ``reply`` (somebody wants the result).
+                ``content_encoding``, ``timestamp``, and ``reply`` or ``value`` (somebody, or what
+                comes next, wants the result).
 
         Returns:
             what `run` or `arun` takes; or why the message cannot be run.
@@ -213,7 +214,7 @@ class TaskRunner:
             ctx = self._context(plan, number, queue, attempt, again, task_id, headers)
         if not extras:
             return Prepared(plan, value, ctx, attempt, None, plan.kept)
-        wanted = plan.kept or "reply" in extras
+        wanted = plan.kept or "reply" in extras or "value" in extras
         return Prepared(plan, value, ctx, attempt, extras.get("timestamp"), wanted)
 
     def run(self, prepared: Prepared) -> Outcome:

@@ -106,5 +106,19 @@ class Failure:
     evidence: Evidence
 
 
-Outcome = Success | TryAgain | Failure
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The task has put something else in its place.
+
+    Args:
+        duration: seconds that it ran.
+        node: what runs instead, frozen, as JSON (`rmqwork.canvas.flow`); its last task has the id
+            of the replaced one.
+    """
+
+    duration: float
+    node: bytes
+
+
+Outcome = Success | TryAgain | Failure | Replaced
 """What an executor reports of one delivery."""

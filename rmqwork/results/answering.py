@@ -179,7 +179,8 @@ def keeping(keeper: Keeper, wanted: Callable[[str], bool]) -> Keep:
         task, task_id, extras = message[3], message[7], message[10]
         if wanted(task):
             keeper.keep(task_id, outcome)
-        if isinstance(outcome, Success) and not (extras and "reply" in extras):
+        wanted_here = extras and ("reply" in extras or "value" in extras)
+        if isinstance(outcome, Success) and not wanted_here:
             return Success(outcome.duration)
         return outcome
 

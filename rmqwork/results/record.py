@@ -26,6 +26,7 @@ from rmqwork.errors import (
 from rmqwork.outcome import Evidence, Reason
 
 _SUCCESS: Final = b'{"state":"SUCCESS",'
+_VALUE: Final = _SUCCESS + b'"result":'
 REPLY: Final = "rmqwork.reply"
 """The ``type`` of a message that carries a record to a client, and is no task."""
 LOST: Final = "result-lost"
@@ -106,6 +107,11 @@ def success(result: bytes) -> bytes:
         result: ``{"result":…}``, from `rmqwork.results.values.Values.dump`.
     """
     return _SUCCESS + result[1:]
+
+
+def value_of(body: bytes) -> bytes | None:
+    """The JSON of the value in the record of a success; None: it is another record."""
+    return body[len(_VALUE) : -1] if body.startswith(_VALUE) else None
 
 
 def failure(reason: str, evidence: Evidence) -> bytes:

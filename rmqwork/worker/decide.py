@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
 from typing import Final
 
 from rmqwork import headers as names
+from rmqwork.canvas.carry import TooLarge
 from rmqwork.delays import DUE_HEADER
-from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Replaced, Success, TryAgain
 from rmqwork.results import record
 from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork.types import Delivery, Publication
+from rmqwork.worker.carried import after_failure, after_replacement, after_success, never_ran
 from rmqwork.worker.held import Held, number_header
 
+_log = logging.getLogger(__name__)
 _MESSAGE_BYTES: Final = 4 << 10
 _TRACEBACK_BYTES: Final = 24 << 10
 _FOREIGN_BYTES: Final = 64 << 10
@@ -36,7 +40,9 @@ class PublishThenAck:
 
     publication: Publication
     more: tuple[Publication, ...] = ()
-    """Replies that nobody may be there to take (`is_reply`)."""
+    """What else; replies that nobody may be there to take (`is_reply`) among it."""
+    never: tuple[str, ...] = ()
+    """The ids of tasks that were to come after it, and will not run."""
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -63,6 +69,8 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
     """
     match outcome:
         case Success():
+            if held.carried is not None:
+                return _move_on(held, outcome, host)
             if outcome.result is None:
                 return Ack()
             answer = reply(held, outcome.result)
@@ -71,6 +79,8 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
             attempt = held.attempt + 1 if counts else held.attempt
             answer = reply(held, record.retry(evidence)) if held.delivery.reply_to else ()
             return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}, back_to), answer)
+        case Replaced(_, node):
+            return _put_in_place(held, node, host)
         case Failure(_, reason, evidence):
             return _give_up(held, reason, evidence, host)
 
@@ -98,12 +108,55 @@ def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
 
 
-def _give_up(held: Held, reason: Reason, evidence: Evidence, host: str) -> PublishThenAck:
-    """To the dead-letter queue, and an answer to whoever waits."""
+def _move_on(held: Held, outcome: Success, host: str) -> Decision:
+    """A step of a workflow has succeeded: what follows goes with its answer."""
+    answer = () if outcome.result is None else reply(held, outcome.result)
+    value = b"null" if outcome.result is None else record.value_of(outcome.result)
+    try:
+        if value is None:
+            lost = record.read(outcome.result or b"").evidence
+            return _give_up(held, Reason.FAILED, lost, host, answer)
+        following = after_success(held, value)
+    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+        text = f"the task succeeded, but its workflow cannot go on: {error}"
+        return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host, answer)
+    following += answer
+    return PublishThenAck(following[0], tuple(following[1:])) if following else Ack()
+
+
+def _put_in_place(held: Held, node: bytes, host: str) -> Decision:
+    """A task has replaced itself."""
+    try:
+        following = after_replacement(held, node)
+    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+        text = f"what the task put in its place cannot be started: {error}"
+        return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host)
+    return PublishThenAck(following[0], tuple(following[1:])) if following else Ack()
+
+
+def _give_up(
+    held: Held,
+    reason: Reason,
+    evidence: Evidence,
+    host: str,
+    answer: tuple[Publication, ...] | None = None,
+) -> PublishThenAck:
+    """To the dead-letter queue, an answer to whoever waits, and the end of its workflow."""
     letter = dead_letter(held, reason, evidence, host)
-    if not held.delivery.reply_to:
-        return PublishThenAck(letter)
-    return PublishThenAck(letter, reply(held, record.failure(reason, evidence)))
+    reply_to = held.delivery.reply_to
+    if answer is None:
+        answer = reply(held, record.failure(reason, evidence)) if reply_to else ()
+    if held.carried is None:
+        return PublishThenAck(letter, answer)
+    try:
+        broken = after_failure(held, reason, evidence)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        _log.error("%s: its workflow ends here, and cannot be read: %s", held.task_id, error)
+        return PublishThenAck(letter, answer)
+    answers = never_ran(broken.never, reply_to, reason, evidence)
+    return PublishThenAck(
+        letter, (*broken.publications, *answer, *answers), never=tuple(broken.never)
+    )
 
 
 def reply(held: Held, body: bytes) -> tuple[Publication, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rmqwork.types import Delivery
 from rmqwork.worker import wire
+from rmqwork.worker.carried import Carried, users_part
 from rmqwork.worker.executor import Executor
 from rmqwork.worker.held import Held
 
@@ -20,6 +21,8 @@ def give(executor: Executor, lane: str, batch: Sequence[Held]) -> None:
 
 
 def _message(held: Held) -> wire.Message:
+    if held.carried is not None:
+        return _message_of_workflow(held, held.carried)
     delivery = held.delivery
     return (
         "d",
@@ -33,6 +36,28 @@ def _message(held: Held) -> wire.Message:
         delivery.headers or None,
         delivery.content_type,
         _extras(delivery),
+    )
+
+
+def _message_of_workflow(held: Held, carried: Carried) -> wire.Message:
+    """Its task sees neither the workflow nor the envelope."""
+    delivery = held.delivery
+    headers, content_type = users_part(delivery)
+    extras = _extras(delivery)
+    if carried.takes_value:
+        extras = {**(extras or {}), "value": True}
+    return (
+        "d",
+        held.number,
+        held.queue,
+        delivery.type,
+        carried.body,
+        held.attempt,
+        delivery.redelivered,
+        held.task_id,
+        headers,
+        content_type,
+        extras,
     )
 
 

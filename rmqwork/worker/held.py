@@ -9,6 +9,7 @@ from time import time
 from rmqwork import headers as names
 from rmqwork.topology import suspects_queue
 from rmqwork.types import Delivery
+from rmqwork.worker.carried import Carried
 
 
 class Stage(Enum):
@@ -40,6 +41,7 @@ class Held:
         attempt: from 1.
         lane: where it runs: ``thread`` or ``async``.
         alone: whether it is to run in a process without others.
+        carried: the workflow that it is of, if any; known after triage.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Held:
     lane: str = ""
     stage: Stage = Stage.READY
     alone: bool = False
+    carried: Carried | None = None
 
     @property
     def settleable(self) -> bool:

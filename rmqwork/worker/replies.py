@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -85,31 +86,47 @@ class KeptFailures:
 
     def settle(self, held: Held, decision: Decision) -> None:
         """Have a decision carried out, once the store has the failure that it is about, if any."""
-        failure = self._failure(held, decision)
-        if failure is None or self._keeper is None:
+        failures = self._failures(held, decision)
+        if not failures:
             self._settlement.settle(held, decision)
             return
         self._settlement.open.add(held)  # a shutdown waits for it
-        loop = asyncio.get_running_loop()
-        writing = loop.run_in_executor(self._threads, self._keeper.keep, held.task_id, failure)
 
         def written(_: object) -> None:
             self._settlement.open.discard(held)
             self._settlement.settle(held, decision)
 
-        writing.add_done_callback(written)
+        self.keep(failures).add_done_callback(written)
 
-    def _failure(self, held: Held, decision: Decision) -> Failure | None:
-        """The failure that no executor has written."""
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a store."""
+        return self._keeper is not None
+
+    def keep(self, failures: Mapping[str, Failure]) -> asyncio.Future[None]:
+        """Write failures of tasks, by id."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._write, failures)
+
+    def _write(self, failures: Mapping[str, Failure]) -> None:
+        for task_id, failure in failures.items():
+            if self._keeper is not None:
+                self._keeper.keep(task_id, failure)
+
+    def _failures(self, held: Held, decision: Decision) -> dict[str, Failure]:
+        """The failures that no executor has written, by task id."""
         if self._keeper is None or not isinstance(decision, PublishThenAck):
-            return None
+            return {}
         headers = decision.publication.headers
         reason = headers.get(names.ERROR_REASON)
-        task = self._tasks.get(held.delivery.type or "")
-        if reason not in _NOT_BY_EXECUTORS or (task is not None and task.ignore_result):
-            return None
+        if reason is None:
+            return {}
         words = (headers.get(name) for name in (names.ERROR_TYPE, names.ERROR_MESSAGE))
-        return Failure(0.0, Reason(str(reason)), Evidence(*map(str, words)))
+        failure = Failure(0.0, Reason(str(reason)), Evidence(*map(str, words)))
+        failures = dict.fromkeys(decision.never, failure)
+        task = self._tasks.get(held.delivery.type or "")
+        if reason in _NOT_BY_EXECUTORS and not (task is not None and task.ignore_result):
+            failures[held.task_id] = failure
+        return failures
 
 
 def _pause(seconds: float) -> bool:

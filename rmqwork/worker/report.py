@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from rmqwork.logs import FIELDS
-from rmqwork.outcome import Failure, Outcome, Success, TryAgain
+from rmqwork.outcome import Failure, Outcome, Replaced, Success, TryAgain
 from rmqwork.worker.held import Held
 
 _log = logging.getLogger("rmqwork.tasks")
@@ -27,6 +27,9 @@ def report(held: Held, outcome: Outcome | None) -> None:
             event = "handed back"
         case Success(duration):
             event = "succeeded"
+            fields["duration_ms"] = round(duration * 1000, 2)
+        case Replaced(duration):
+            event = "replaced"
             fields["duration_ms"] = round(duration * 1000, 2)
         case TryAgain(duration, delay, _, evidence):
             event = "retry"

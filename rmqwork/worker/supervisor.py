@@ -201,7 +201,9 @@ class Worker:
         else:
             back_to = self.plan.suspects(held.queue) if crashed else None
             decision = decide(held, outcome, self.plan.name, back_to)
-            if type(outcome) is Failure:
+            if type(outcome) is Failure or (
+                isinstance(decision, PublishThenAck) and decision.never
+            ):
                 self.kept.settle(held, decision)
             else:
                 self.settlement.settle(held, decision)

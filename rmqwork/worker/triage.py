@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 
 from rmqwork import headers as names
+from rmqwork.errors import InvalidMessage
 from rmqwork.outcome import Evidence, Failure, Reason
 from rmqwork.topology import suspects_queue
+from rmqwork.worker.carried import carried
 from rmqwork.worker.decide import (
     Decision,
     PublishThenAck,
@@ -37,7 +39,20 @@ class Triage:
 
     def decide(self, held: Held) -> Decision | None:
         """What is decided without running the task; None = it is to run."""
+        if names.WORKFLOW in held.delivery.headers:
+            refused = self._carried(held)
+            if refused is not None:
+                return refused
         return self._unfit(held) or self._suspicion(held)
+
+    def _carried(self, held: Held) -> Decision | None:
+        """Read the workflow that a message is of."""
+        try:
+            held.carried = carried(held.delivery, self._plan.manifest.settings.max_message_size)
+        except InvalidMessage as error:
+            evidence = Evidence("InvalidMessage", str(error))
+            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
+        return None
 
     def _unfit(self, held: Held) -> Decision | None:
         """What no worker, or not this one, can run."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from rmqwork import errors
 from rmqwork.errors import ConfigurationError, PublishError
-from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Replaced, Success, TryAgain
 from rmqwork.types import Publication
 
 Message = tuple[Any, ...]
@@ -103,6 +103,8 @@ def outcome_message(number: int, outcome: Outcome) -> Message:
     match outcome:
         case Success(duration, result):
             return ("o", number, "s", duration, result)
+        case Replaced(duration, node):
+            return ("o", number, "p", duration, node)
         case TryAgain(duration, delay, counts, evidence):
             # float: a wait of tenacity may be any number, and marshal takes numpy's for bytes.
             return ("o", number, "r", duration, float(delay), counts, *_evidence(evidence))
@@ -117,6 +119,8 @@ def outcome_of(message: Message) -> tuple[int, Outcome]:
         return number, Success(duration, rest[0])
     if kind == "r":
         return number, TryAgain(duration, rest[0], rest[1], Evidence(*rest[2:]))
+    if kind == "p":
+        return number, Replaced(duration, rest[0])
     return number, Failure(duration, Reason(rest[0]), Evidence(*rest[1:]))
 
 
