@@ -54,7 +54,7 @@ from rmqwork.cli.checks import COUNT, PORT, PREFETCH, SECONDS, SIZE
     metavar="SIZE",
     help="Replace an executor above this memory (400MB, 1GiB), between tasks.",
 )
-@click.option("--health-port", type=PORT, metavar="PORT", help="For /livez and /readyz.")
+@click.option("--health-port", type=PORT, metavar="PORT", help="For probes and metrics.")
 @click.option(
     "--log-format",
     type=click.Choice(["human", "json"]),

@@ -109,6 +109,10 @@ class Staff:
         """Whether an executor is for suspects only."""
         return executor in self._isolated
 
+    def answering(self) -> list[Executor]:
+        """Those that should answer when they are asked."""
+        return [one for one in self.template.executors.values() if one.state is State.READY]
+
     def summary(self) -> list[Mapping[str, object]]:
         """Its executors, for people."""
         return [

@@ -35,6 +35,7 @@ from rmqwork.worker.held import Held, attempt_of
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
+from rmqwork.worker.pulse import Pulse, patience_with_tasks
 from rmqwork.worker.ready import Ready
 from rmqwork.worker.replies import KeptFailures, ProgressReplies
 from rmqwork.worker.report import report
@@ -96,6 +97,7 @@ class Worker:
         self._triage = Triage(plan, lambda: self.consumption.server)
         self.progress = ProgressReplies(self.publisher)
         self.kept = KeptFailures(plan, self.settlement)
+        self.pulse = Pulse(patience_with_tasks(plan))
         self.last_tick = monotonic()
         """When the loop last turned, as ``time.monotonic()``."""
         self.returned: list[Held] | None = None
@@ -180,6 +182,8 @@ class Worker:
                     self.finish(held, None)
             elif kind == "progress":
                 self._progress(executor, *message[1:])
+            elif kind == "pong":
+                self.pulse.answered(executor)
             elif kind == "warning":
                 _log.warning("%s", message[1])
         if not self.staff.is_isolated(executor):
@@ -294,6 +298,7 @@ class Worker:
             await asyncio.sleep(TICK)
             self.last_tick = monotonic()
             self.staff.watch()
+            self.pulse.beat(self.staff.answering(), self.last_tick)
             if self.consumption.consuming and not self.stopping:
                 self.settlement.unsettled = 0  # what is not settled comes again, to whomever
             if self.plan.prefetch is None and not self.stopping:
@@ -315,6 +320,7 @@ class Worker:
             "queues": [queue for queue, _ in self.plan.queues],
             "consuming": self.consumption.consuming,
             "publishing": self.publisher.connected,
+            "started": self.consumption.may_start.is_set(),
             "stopping": self.stopping,
             "executors": self.staff.summary(),
             "running": len(list(self.dispatcher.running)),
