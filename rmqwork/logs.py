@@ -13,6 +13,8 @@ from rmqwork.errors import ConfigurationError
 
 FIELDS: Final = "rmqwork"
 """The attribute of a log record that holds its fields."""
+TRACEBACK: Final = "traceback"
+"""The field with the traceback of another process: people get it line by line."""
 _STANDARD: Final = frozenset(
     {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 )
@@ -85,11 +87,11 @@ class HumanFormatter(logging.Formatter):
         self._colors = colors
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line; control characters in it are escaped."""
+        """The record as one line, its traceback below it; control characters are escaped."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        fields = "  ".join(
-            f"{name}={_plain(str(value))}" for name, value in fields_of(record).items()
-        )
+        given = dict(fields_of(record))
+        traceback = str(given.pop(TRACEBACK, ""))
+        fields = "  ".join(f"{name}={_plain(str(value))}" for name, value in given.items())
         message = _plain(record.getMessage())
         if self._colors:
             at = f"{_QUIET}{at}{_RESET}"
@@ -98,7 +100,10 @@ class HumanFormatter(logging.Formatter):
         elif record.levelno >= logging.WARNING:
             message = f"{record.levelname} {message}"
         line = f"{at} {message}  {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [line, *map(_plain, traceback.splitlines())]
+        if record.exc_info:
+            lines.append(self.formatException(record.exc_info))
+        return "\n".join(lines)
 
 
 def _plain(text: str) -> str:

@@ -55,6 +55,13 @@ class Death:
     expected: bool = False
 
     @property
+    def account(self) -> tuple[str, str]:
+        """How it ended, in one line, and the traceback that goes with it, if there is one."""
+        first, _, traceback = self.text.partition("\n")
+        lines = traceback.rstrip().splitlines()
+        return f"{first} {lines[-1].strip()}" if lines else first, "\n".join(lines)
+
+    @property
     def text(self) -> str:
         """How it ended, for people: ``killed by SIGSEGV``, ``exit code 3``."""
         if self.error is not None:

@@ -66,6 +66,14 @@ class WorkerPlan:
         """Seconds for which a task that nobody here knows waits for somebody who does."""
         return self.manifest.settings.unknown_task_grace
 
+    @property
+    def summary(self) -> str:
+        """What this worker does, for people."""
+        queues = ", ".join(queue for queue, _ in self.queues)
+        lanes = [f"{_count(n, f'{lane} task')} in each" for lane, n in self.slots.items() if n]
+        what = ", ".join(lanes) or f"app {self.manifest.app!r} has no tasks"
+        return f"{self.name} works on {queues}: {_count(self.processes, 'process', 'es')}, {what}"
+
     def sources(self, queue: str) -> tuple[str, ...]:
         """The names of the broker's queues that one of the app's is read from."""
         return self.manifest.queues[queue].consumed
@@ -124,6 +132,10 @@ class WorkerPlan:
     def first_prefetch(self, queue: str) -> int:
         """The prefetch before anything was measured."""
         return self.prefetch or wanted_prefetch(self.capacity(queue), 0.0)
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:

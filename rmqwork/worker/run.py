@@ -16,6 +16,7 @@ from rmqwork.worker.options import WorkerOptions
 
 if TYPE_CHECKING:
     from rmqwork.worker.executor import Death, Executor
+    from rmqwork.worker.plan import WorkerPlan
     from rmqwork.worker.pool import Template
     from rmqwork.worker.supervisor import Worker
     from rmqwork.worker.wire import Message
@@ -196,20 +197,11 @@ async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals:
                 f"no broker within {plan.broker_wait:g} s (--broker-wait): "
                 f"{worker.consumption.problem}"
             )
-        if connected.done():
-            _log.info(
-                "%s works on %s: %d processes, %s",
-                plan.name,
-                ", ".join(queue for queue, _ in plan.queues),
-                plan.processes,
-                ", ".join(f"{slots} {lane} tasks" for lane, slots in plan.slots.items() if slots),
-            )
-            if plan.without_limit:
-                _log.info(
-                    "no time limit: %s; a run longer than the broker's consumer_timeout (30 min by "
-                    "default) is repeated",
-                    ", ".join(plan.without_limit[:10]),
-                )
+        if connected.done():  # and an executor may yet fail to start
+            waits[0] = asyncio.create_task(worker.consumption.may_start.wait())
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if waits[0].done() and not stopped.done():
+                _tell(plan)
         await asyncio.wait(waits[1:], return_when=asyncio.FIRST_COMPLETED)
         if consuming.done():
             consuming.result()
@@ -217,7 +209,19 @@ async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals:
             raise ConfigurationError(f"no executor can be started: {failure.result()}")
     finally:
         connected.cancel()
+        waits[0].cancel()
         stopped.cancel()
+
+
+def _tell(plan: WorkerPlan) -> None:
+    """Say what the worker does now."""
+    _log.info("%s", plan.summary)
+    if plan.without_limit:
+        _log.info(
+            "no time limit: %s; a run longer than the broker's consumer_timeout (30 min by "
+            "default) is repeated",
+            ", ".join(plan.without_limit[:10]),
+        )
 
 
 class _Events:

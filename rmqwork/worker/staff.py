@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
+from rmqwork.logs import FIELDS, TRACEBACK
 from rmqwork.outcome import Evidence, Outcome
 from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor, State
@@ -182,7 +183,9 @@ class Staff:
             _log.error("executor %s: %s, with %d running", death.pid, death.text, len(started))
             self._blame(started, death)
         elif not death.expected:
-            _log.error("executor %s: %s", death.pid, death.text)
+            text, traceback = death.account
+            fields = {FIELDS: {TRACEBACK: traceback}} if traceback else None
+            _log.error("executor %s: %s", death.pid, text, extra=fields)
         if not (self.recycling.died(executor) or isolated):
             self._replace()
 

@@ -488,6 +488,16 @@ class TestLeaving:
 
             assert sorted(pool.back) == [second, fourth]
 
+    @pytest.mark.parametrize("lanes", [(0, 2), (2, 0), (0, 0)])
+    async def test_one_without_tasks_of_a_kind_leaves_at_once(self, lanes):
+        async with Pool() as pool:
+            executor = await pool.executor(*lanes)
+            began = time.monotonic()
+            executor.exit()
+            death = await pool.death(executor)
+            assert death.expected
+            assert time.monotonic() - began < 2, "it had to be killed"
+
     async def test_exit_finishes_what_runs_and_gives_back_the_rest(self, tmp_path):
         async with Pool() as pool:
             executor = await pool.executor(threads=1, async_tasks=1)

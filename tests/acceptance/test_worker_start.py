@@ -59,8 +59,12 @@ class TestRefusals:
             worker = scene.worker("--health-port", str(port), env={"WORK_LIFESPAN": "fails"})
 
             # It is tried again and again: what it needs may come.
-            worker.wait_log("RuntimeError: no database here", 4)
+            worker.wait_log("the lifespan failed: RuntimeError: no database here", 4)
             worker.wait_log("executors keep dying")
+            [line, *_] = worker.log("the lifespan failed")
+            assert line["traceback"].startswith("Traceback")
+            assert "fails_to_start" in line["traceback"]
+            assert not worker.log("works on")
 
             assert probe(port)[0] == 503
             assert probe(port, "/livez")[0] == 200

@@ -120,6 +120,16 @@ def test_human_lines_end_with_the_traceback():
     assert HumanFormatter(False).format(failed()).splitlines()[1].startswith("Traceback")
 
 
+def test_a_traceback_of_another_process_is_told_line_by_line():
+    made = record("died", logging.ERROR, pid=7, traceback="Traceback:\n  File \x1b[2J\nValueError")
+
+    lines = HumanFormatter(False).format(made).splitlines()
+
+    assert lines[0].endswith("ERROR died  pid=7")
+    assert lines[1:] == ["Traceback:", r"  File \x1b[2J", "ValueError"]
+    assert json.loads(JsonFormatter().format(made))["traceback"].endswith("ValueError")
+
+
 def test_a_record_without_fields_has_none():
     made = logging.LogRecord("x", logging.INFO, __file__, 1, "m %s", ("a",), None)
 

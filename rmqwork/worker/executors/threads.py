@@ -22,7 +22,7 @@ class TaskThreads:
         threads: how many tasks run at once.
         runner: runs the tasks.
         ended: called by the last thread, after the worker process has closed the inbox and all
-            that was started has been reported.
+            that was started has been reported; at the start where there is no thread.
         keep: writes results into a store; None: there is none.
     """
 
@@ -56,6 +56,8 @@ class TaskThreads:
         """Start to take deliveries."""
         for thread in self._threads:
             thread.start()
+        if not self._threads:  # an app of coroutine tasks alone, or of none
+            self._ended()
 
     def _work(self, slot: int) -> None:
         inbox, outlet, marks, keep = self._inbox, self._outlet, self._marks, self._keep
