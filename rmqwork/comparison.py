@@ -28,6 +28,10 @@ class Difference:
         """Whether the object can be used all the same: what keeps messages safe is alike."""
         if self.kind == "exchange":
             return self.attribute == "alternate-exchange"
+        if self.attribute == "x-queue-type":
+            # A quorum queue does all that a classic one promises: workers of the old version go
+            # on while a queue is migrated.
+            return (self.ours, self.theirs) == ("classic", "quorum")
         return self.attribute not in _NEEDED_QUEUE_PROPERTIES
 
     def __str__(self) -> str:

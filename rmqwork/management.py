@@ -16,8 +16,20 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 TIMEOUT = 60.0  # seconds; deleting a virtual host with many quorum queues takes some
 
 
+_NOT_FOUND = 404
+
+
 class ManagementError(Exception):
-    """The management API did not do it; the text says why."""
+    """The management API did not do it; the text says why.
+
+    Args:
+        message: why.
+        status: of its answer; 0 = there was none.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Management:
@@ -50,7 +62,7 @@ class Management:
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read(300).decode(errors="replace")
-            raise ManagementError(f"{self.address}: {error.code} {text}") from None
+            raise ManagementError(f"{self.address}: {error.code} {text}", error.code) from None
         except (OSError, ValueError) as error:
             raise ManagementError(f"{self.address}: {error}") from None
         return content
@@ -73,6 +85,19 @@ class Management:
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host with all that is in it; the connections to it are closed."""
         self.call("DELETE", f"vhosts/{quote(name, safe='')}")
+
+    def unbind(self, vhost: str, queue: str) -> None:
+        """Remove all bindings that lead into a queue, but for that of the default exchange."""
+        place, name = quote(vhost, safe=""), quote(queue, safe="")
+        for binding in json.loads(self.call("GET", f"queues/{place}/{name}/bindings")):
+            if not binding["source"]:
+                continue
+            source, key = quote(binding["source"], safe=""), quote(binding["properties_key"])
+            try:
+                self.call("DELETE", f"bindings/{place}/e/{source}/q/{name}/{key}")
+            except ManagementError as error:
+                if error.status != _NOT_FOUND:
+                    raise
 
 
 def find_management(amqp_url: str, url: str | None = None, timeout: float = 3.0) -> Management:

@@ -6,6 +6,7 @@ import click
 
 from rmqwork.cli.topology.applying import apply
 from rmqwork.cli.topology.exporting import export
+from rmqwork.cli.topology.migrating import migrate
 from rmqwork.cli.topology.planning import plan
 
 
@@ -14,5 +15,5 @@ def group() -> None:
     """Exchanges, queues and bindings: what is missing, and to make them."""
 
 
-for verb in (plan, apply, export):
+for verb in (plan, apply, export, migrate):
     group.add_command(verb)

@@ -33,6 +33,7 @@ _INEQUIVALENT: Final = re.compile(
 _VALUE: Final = re.compile(
     r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL
 )
+_UNKNOWN: Final = re.compile(r"invalid arg '(?P<name>[^']+)' for queue '")
 _NAMED: Final = re.compile(r"no (?P<kind>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
 _MOST_DIFFERENCES: Final = 20
 _PRECONDITION_FAILED: Final = 406
@@ -157,8 +158,15 @@ async def _declare_one(connection: Connection, declaration: Declaration) -> list
             match = (
                 _INEQUIVALENT.search(closed.text) if closed.code == _PRECONDITION_FAILED else None
             )
-            if match is None or isinstance(declaration, Bind):
+            if isinstance(declaration, Bind):
                 raise _refused(closed, declaration) from closed
+            if match is None:
+                unknown = _unknown(declaration, closed) if found else None
+                if unknown is None:
+                    raise _refused(closed, declaration) from closed
+                found.append(unknown)
+                declaration = with_property(declaration, unknown.attribute, None)
+                continue
             difference = _difference(declaration, match)
             found.append(difference)
             if difference.attribute in ("durable", "exclusive", "auto_delete", "internal"):
@@ -224,6 +232,17 @@ async def _exists(connection: Connection, declaration: Declaration) -> bool:
     finally:
         await rpc.close()
     return True
+
+
+def _unknown(
+    declaration: DeclareExchange | DeclareQueue, closed: ChannelClosed
+) -> Difference | None:
+    """An argument that the broker's type of queue does not know, and so cannot have."""
+    match = _UNKNOWN.search(closed.text)
+    if match is None or match["name"] not in declaration.arguments:
+        return None
+    ours = str(declaration.arguments[match["name"]])
+    return Difference("queue", declaration.name, match["name"], ours, None)
 
 
 def _difference(declaration: DeclareExchange | DeclareQueue, match: re.Match[str]) -> Difference:

@@ -1,0 +1,107 @@
+"""``rmqwork topology migrate``: give a queue the properties that the app says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from rmqwork.cli.applications import connector, load
+from rmqwork.cli.checks import SECONDS
+from rmqwork.cli.output import note
+
+if TYPE_CHECKING:
+    from rmqwork.app import App
+    from rmqwork.provision.migration import Migration, Patience
+
+
+@click.command
+@click.argument("names", nargs=-1, required=True, metavar="[APP] QUEUE")
+@click.option(
+    "--wait",
+    type=SECONDS,
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For workers to finish what they hold; new messages wait as long.",
+)
+@click.option(
+    "--sampled",
+    type=SECONDS,
+    default=12.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Until the management API's counts are believed: twice its interval of statistics.",
+)
+@click.option(
+    "--undo", is_flag=True, help="Put the old queue back after a migration that ended early."
+)
+def migrate(names: tuple[str, ...], wait: float, sampled: float, undo: bool) -> None:
+    """Give QUEUE the properties that the app says, without stopping workers or publishers.
+
+    Its messages wait in QUEUE.migrating while it is deleted and made anew; nothing is lost, some
+    may run twice, and their order changes. After a kill, run it again: it goes on where it was.
+    One at a time.
+
+    \b
+    Exit codes:
+      0  the queue is as the app says
+      1  not done: workers did not finish in time, or the connection was lost
+      2  bad configuration
+      4  no broker
+
+    \b
+    Example:
+      rmqwork topology migrate shop.app:app low_priority
+    """
+    from rmqwork.provision.migration import Patience
+
+    if len(names) > 2:
+        raise click.UsageError("give one APP and one QUEUE")
+    app = load(names[0] if len(names) == 2 else None)
+    asyncio.run(_migrate(app, names[-1], Patience(wait, sampled), undo))
+
+
+async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None:
+    from rmqwork.errors import ConfigurationError
+    from rmqwork.management import ManagementError, find_management
+    from rmqwork.provision.looking import HOW_TO_REACH, vhost_of, whole_plan
+    from rmqwork.provision.migration import Migration
+
+    if queue not in app.queues:
+        known = ", ".join(app.queues)
+        raise ConfigurationError(f"app {app.name!r} has no queue {queue!r}; it has {known}")
+    settings = app.settings
+    async with contextlib.AsyncExitStack() as stack:
+        taking = await connector(app).open("rmqwork topology migrate (takes)")
+        stack.push_async_callback(taking.close)
+        giving = await connector(app).open("rmqwork topology migrate (gives)")
+        stack.push_async_callback(giving.close)
+        try:
+            management = await asyncio.to_thread(
+                find_management, settings.broker[0], settings.management_url
+            )
+            migration = Migration(
+                queue,
+                whole_plan(app),
+                management,
+                vhost_of(settings),
+                taking,
+                giving,
+                note,
+                patience,
+            )
+            await _carry_out(migration, undo)
+        except ManagementError as error:
+            raise ConfigurationError(
+                f"a migration needs the management API: {error}; {HOW_TO_REACH}"
+            ) from None
+
+
+async def _carry_out(migration: Migration, undo: bool) -> None:
+    if undo:
+        await migration.undo()
+    else:
+        await migration.run()
