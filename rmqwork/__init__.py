@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmqwork.app import App
-    from rmqwork.canvas.signature import Signature
+    from rmqwork.canvas.building import chain, chord, group
+    from rmqwork.canvas.failed import FailedTask
+    from rmqwork.canvas.signature import Immutable, Partial, Signature
     from rmqwork.config import Settings
     from rmqwork.context import Context
     from rmqwork.dependencies import Depends
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from rmqwork.middleware import Middleware
     from rmqwork.outcome import Reject, RetryLater
     from rmqwork.registry import TaskSet
-    from rmqwork.results import AsyncResult, as_completed, wait
+    from rmqwork.results import AsyncResult, GroupResult, as_completed, wait
     from rmqwork.retry import Retry
     from rmqwork.routing import Route
     from rmqwork.sending import BlockingCallWarning
@@ -58,9 +60,13 @@ __all__ = [
     "Context",
     "Depends",
     "Exchange",
+    "FailedTask",
+    "GroupResult",
+    "Immutable",
     "InvalidMessage",
     "Middleware",
     "Nacked",
+    "Partial",
     "PublishError",
     "PublishTimeout",
     "Queue",
@@ -86,6 +92,9 @@ __all__ = [
     "WorkerCrashed",
     "__version__",
     "as_completed",
+    "chain",
+    "chord",
+    "group",
     "wait",
 ]
 
@@ -97,7 +106,11 @@ _PLACES = {
     "Context": "context",
     "Depends": "dependencies",
     "Exchange": "topology",
+    "FailedTask": "canvas.failed",
+    "GroupResult": "results",
+    "Immutable": "canvas.signature",
     "Middleware": "middleware",
+    "Partial": "canvas.signature",
     "Queue": "topology",
     "Reject": "outcome",
     "Retry": "retry",
@@ -109,6 +122,9 @@ _PLACES = {
     "TaskMessage": "message",
     "TaskSet": "registry",
     "as_completed": "results",
+    "chain": "canvas.building",
+    "chord": "canvas.building",
+    "group": "canvas.building",
     "wait": "results",
 }
 

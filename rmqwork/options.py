@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.types import Header
+
+if TYPE_CHECKING:
+    from rmqwork.canvas.signature import Immutable, Partial
+    from rmqwork.canvas.work import Work
 
 MAX_DELAY: Final = 300 * 86400.0
 """The longest countdown, in seconds: 300 days."""
@@ -32,6 +36,8 @@ class PublishOptions(TypedDict, total=False):
         task_id: the id of the message, if it is to be known beforehand or used again.
         headers: further headers; text, 64-bit integers and truth values.
         timeout: seconds to wait for the broker's confirm; default ``publish_timeout``.
+        link: a signature, or several, published with the task's value when it has succeeded.
+        link_error: likewise, with a `rmqwork.FailedTask` when it has failed for good.
     """
 
     countdown: float | timedelta
@@ -44,6 +50,8 @@ class PublishOptions(TypedDict, total=False):
     task_id: str
     headers: Mapping[str, Header]
     timeout: float
+    link: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
+    link_error: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
 
 
 _NAMES: Final = frozenset(PublishOptions.__annotations__)
@@ -68,6 +76,8 @@ class CallOptions:
     task_id: str | None = None
     headers: Mapping[str, Header] = field(default_factory=dict)
     timeout: float | None = None
+    link: tuple[Work, ...] = ()
+    link_error: tuple[Work, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     """As they were given: what a callable route and a merge see."""
 
@@ -118,6 +128,8 @@ def parse(given: Mapping[str, Any], where: str, now: float) -> CallOptions:
         task_id=_text(given.get("task_id"), "task_id", where),
         headers=check_headers(given.get("headers", {}), where),
         timeout=_timeout(given.get("timeout"), where),
+        link=_links(given, "link"),
+        link_error=_links(given, "link_error"),
         given=given,
     )
 
@@ -232,6 +244,14 @@ def _moment(value: Any, name: str, where: str) -> float:
             f"{where}: {name} {value} has no time zone; use datetime.now(timezone.utc) + …"
         )
     return value.timestamp()
+
+
+def _links(given: Mapping[str, Any], name: str) -> tuple[Work, ...]:
+    if name not in given:
+        return ()
+    from rmqwork.canvas.linked import links
+
+    return links(given[name], name)
 
 
 def _text(value: Any, name: str, where: str, *, may_be_empty: bool = False) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import codec
 from rmqwork.canvas.signature import Signature
+from rmqwork.canvas.work import Step, Work
 from rmqwork.config import Settings, load_settings
 from rmqwork.errors import ConfigurationError
 from rmqwork.message import TaskMessage, check_task_name
@@ -16,7 +17,7 @@ from rmqwork.options import CallOptions, PublishOptions, parse
 from rmqwork.registry import TaskRegistry
 from rmqwork.results import AsyncResult
 from rmqwork.results.asking import Asking
-from rmqwork.routing import Router
+from rmqwork.routing import Route, Router
 from rmqwork.sending import Sender, warn_on_loop
 from rmqwork.task import Encoded, encode_message
 from rmqwork.transport.port import PublishPort
@@ -82,8 +83,7 @@ class Publishing(TaskRegistry):
         """
         warn_on_loop("publish_many", "apublish_many", 3)
         self.asking.begin(None)
-        publications, timeout = self._compose_many(messages, options, "publish_many")
-        results = [self.asking.result(one) for one in publications]
+        publications, results, timeout = self._compose_many(messages, options, "publish_many")
         self._sender.send_many(publications, timeout)
         return results
 
@@ -94,8 +94,7 @@ class Publishing(TaskRegistry):
     ) -> list[AsyncResult[object]]:
         """`publish_many` for asyncio."""
         await self.asking.abegin(None)
-        publications, timeout = self._compose_many(messages, options, "apublish_many")
-        results = [self.asking.result(one) for one in publications]
+        publications, results, timeout = self._compose_many(messages, options, "apublish_many")
         await self._sender.asend_many(publications, timeout)
         return results
 
@@ -162,8 +161,8 @@ class Publishing(TaskRegistry):
 
     def compose(self, encoded: Encoded, options: CallOptions) -> Publication:
         """The publication of a message: its route and its properties."""
-        route = self._router.resolve(encoded.name, encoded.queue, encoded.value, options)
-        return codec.compose(
+        route = self.route(encoded, options)
+        publication = codec.compose(
             encoded.name,
             encoded.body,
             route,
@@ -174,6 +173,39 @@ class Publishing(TaskRegistry):
             max_size=self.settings.max_message_size,
             reply_to=self.asking.reply_to(encoded.name),
         )
+        if options.link or options.link_error:
+            from rmqwork.canvas.starting import with_links
+
+            return with_links(publication, options)
+        return publication
+
+    def route(self, encoded: Encoded, options: CallOptions) -> Route:
+        """Where a message goes; see `Router.resolve`."""
+        return self._router.resolve(encoded.name, encoded.queue, encoded.value, options)
+
+    def send(self, publications: Sequence[Publication], timeout: float | None) -> None:
+        """Publish what a workflow begins with, and wait for the confirms.
+
+        Args:
+            publications: in their order.
+            timeout: seconds; None = ``publish_timeout``.
+
+        Raises:
+            PublishError: one was not confirmed.
+        """
+        timeout = timeout or self.settings.publish_timeout
+        if len(publications) == 1:
+            self._sender.send(publications[0], timeout)
+        else:
+            self._sender.send_many(publications, timeout)
+
+    async def asend(self, publications: Sequence[Publication], timeout: float | None) -> None:
+        """`send` for asyncio."""
+        timeout = timeout or self.settings.publish_timeout
+        if len(publications) == 1:
+            await self._sender.asend(publications[0], timeout)
+        else:
+            await self._sender.asend_many(publications, timeout)
 
     @property
     def publishes_in_worker(self) -> bool:
@@ -226,16 +258,35 @@ class Publishing(TaskRegistry):
 
     def _compose_many(
         self, messages: Iterable[TaskMessage | Signature[Any]], given: Mapping[str, Any], verb: str
-    ) -> tuple[list[Publication], float]:
+    ) -> tuple[list[Publication], list[AsyncResult[object]], float]:
         if given.get("task_id") is not None:
             raise ConfigurationError(f"App {self.name!r}, {verb}: many messages take no task_id")
         options = self._options(given, verb)
-        publications = []
+        publications: list[Publication] = []
+        results: list[AsyncResult[object]] = []
         for message in messages:
             if isinstance(message, Signature):
-                encoded = message.task.encode(message.args, message.kwargs)
-                mine = message.task.signature_options(message, given)
+                work = message.work
+                if not isinstance(work, Step) or work.items is not None:
+                    self._compose_workflow(work, given, publications, results)
+                    continue
+                encoded = work.task.encode(work.args, work.kwargs)
+                mine = work.task.call_options(work.options, given)
             else:
                 encoded, mine = encode_message(message), options
             publications.append(self.compose(encoded, mine))
-        return publications, options.timeout or self.settings.publish_timeout
+            results.append(self.asking.result(publications[-1]))
+        return publications, results, options.timeout or self.settings.publish_timeout
+
+    def _compose_workflow(
+        self,
+        work: Work,
+        given: Mapping[str, Any],
+        publications: list[Publication],
+        results: list[AsyncResult[object]],
+    ) -> None:
+        from rmqwork.canvas import starting
+
+        begin, result = starting.compose(self, work, given)
+        publications += begin
+        results.append(result)

@@ -6,18 +6,20 @@ import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rmqwork.arguments import Arguments
 from rmqwork.calling import Call
-from rmqwork.canvas.signature import Signature
+from rmqwork.canvas import fitting
+from rmqwork.canvas.filling import Filling
+from rmqwork.canvas.making import MakesSignatures
 from rmqwork.codec import ArgumentsBody, Body, MessageBody, dump_arguments, dump_message
 from rmqwork.context import Context
 from rmqwork.dependencies import Injector
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.ids import uuid7
 from rmqwork.message import TaskMessage, check_task_name, message_info
-from rmqwork.options import NO_OPTIONS, CallOptions, merge
+from rmqwork.options import NO_OPTIONS, CallOptions, merge, parse
 from rmqwork.parameters import Parameters, parameters_of
 from rmqwork.results.values import Returns
 from rmqwork.task_options import TaskOptions
@@ -53,7 +55,7 @@ class Encoded:
     value: object
 
 
-class Task(Generic[P, R]):
+class Task(MakesSignatures[P, R]):
     """What ``@app.task`` makes of a function.
 
     Calling it runs the function here; ``delay`` and its relatives publish a message. All of them
@@ -157,14 +159,6 @@ class Task(Generic[P, R]):
         view._options = self._with(options, "options")
         return view
 
-    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """This call as a value."""
-        return Signature(self, args, kwargs)
-
-    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """This call as a value that takes nothing from a task before it."""
-        return Signature(self, args, kwargs, immutable=True)
-
     # ── for the layers around ─────────────────────────────────────────────────────────────────
 
     @property
@@ -209,6 +203,26 @@ class Task(Generic[P, R]):
         """
         return self._returns.values(f"task {self.name!r}")
 
+    @functools.cached_property
+    def each(self) -> Values:
+        """How lists of its results are written and read: those of ``map``; see `values`."""
+        return self._returns.values(f"task {self.name!r}", each=True)
+
+    @functools.cached_property
+    def filling(self) -> Filling:
+        """Which of its arguments a call fills."""
+        return Filling(self.name, self.parameters)
+
+    @functools.cached_property
+    def taken_schema(self) -> fitting.Schema:
+        """What it takes from the step before it in a chain."""
+        return fitting.taken_schema(self.filling.taken)
+
+    @functools.cached_property
+    def value_schema(self) -> fitting.Schema:
+        """What it gives to the step after it."""
+        return fitting.given_schema(self._returns.annotation)
+
     def warm(self) -> None:
         """Build all that publishing and running it need, and find what is wrong with it.
 
@@ -251,9 +265,18 @@ class Task(Generic[P, R]):
         except ValidationError as error:
             raise InvalidMessage(f"{self.name}: {explain(error)}") from error
 
-    def signature_options(self, signature: Signature[Any], more: Mapping[str, Any]) -> CallOptions:
-        """The options of a signature of this task; its own go before those of the call."""
-        return self._with({**more, **signature.options}, "Signature")
+    def call_options(self, given: Mapping[str, Any], below: Mapping[str, Any]) -> CallOptions:
+        """The options of a signature of this task.
+
+        Args:
+            given: its own; they go before all others.
+            below: of what it is part of; the task's go before these.
+        """
+        if not below:
+            return self._with(given, "Signature")
+        where, now = f"task {self.name!r}, Signature", time.time()
+        both = merge(parse(below, where, now), self._options.given, where, now)
+        return merge(both, given, where, now)
 
     def _own(self, message: object, cls: type[TaskMessage]) -> TaskMessage:
         if isinstance(message, TaskMessage) and message_info(message) is message_info(cls):

@@ -1,1 +1,1 @@
-"""Calls as values, and what can be made of them."""
+"""Calls as values, and what can be made of them: chains, groups, chords."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,39 @@ class Asking:
         if backend is None:
             return AsyncResult(task_id, name)
         return AsyncResult(task_id, name, self._source(backend, task_id, name, new=True))
+
+    @property
+    def reply_queue(self) -> str | None:
+        """What the publications of a workflow carry for the answers of its steps."""
+        backend = self.backend
+        return None if backend is None else backend.reply_to
+
+    def result_in(
+        self,
+        task_id: str,
+        name: str,
+        parent: AsyncResult[Any] | None,
+        links: Sequence[AsyncResult[Any]],
+        *,
+        each: bool,
+    ) -> AsyncResult[Any]:
+        """The result of a step of a workflow; to be made before the first is sent.
+
+        Args:
+            task_id: the id that its message will have.
+            name: the task's.
+            parent: the result of the step before it.
+            links: the results of what starts with its value.
+            each: whether its value is a list of the task's values.
+        """
+        backend = self.backend if self._wanted(name) else None
+        source = None
+        if backend is not None:
+            source = self._source(backend, task_id, name, new=True)
+            task = self._app.tasks.get(name)
+            if each and task is not None:
+                source.values = task.each
+        return AsyncResult(task_id, name, source, parent=parent, children=links)
 
     def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
         """The result of a task that was published somewhere; see `Publishing.result`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import GenericAlias
 from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -96,8 +97,17 @@ class Returns:
         if self._annotation is inspect.Parameter.empty:
             self._annotation = Any
 
-    def values(self, where: str) -> Values:
+    @property
+    def annotation(self) -> Any:
+        """It, resolved; `typing.Any` if there is none, or if it cannot be."""
+        return self._annotation
+
+    def values(self, where: str, *, each: bool = False) -> Values:
         """How values of it are written and read.
+
+        Args:
+            where: the task, for errors.
+            each: whether there is a list of them.
 
         Raises:
             ConfigurationError: it cannot be resolved, or pydantic cannot use it.
@@ -107,7 +117,8 @@ class Returns:
                 f"{where}: its return annotation cannot be used for results ({self._problem}); "
                 "import or define the type before the task, or use ignore_result=True"
             )
-        return Values(where, self._annotation)
+        annotation: Any = self._annotation
+        return Values(where, GenericAlias(list, annotation) if each else annotation)
 
 
 ANYTHING: Final = Values("task", Any)

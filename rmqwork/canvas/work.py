@@ -1,0 +1,164 @@
+"""What a workflow is made of, as values: calls of tasks, chains and groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from rmqwork.canvas.fitting import misfits
+from rmqwork.errors import ConfigurationError, InvalidMessage
+
+if TYPE_CHECKING:
+    from rmqwork.canvas.named import NamedTask
+    from rmqwork.task import Task
+
+NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a task.
+
+    Args:
+        task: which.
+        args: positional arguments.
+        kwargs: named arguments.
+        options: of the call, on top of those of the task; ``link`` and ``link_error`` are tuples
+            of `Work`.
+        immutable: whether it takes nothing from a step before it (``si``).
+        is_open: whether its first argument is left to the value before it.
+        items: of ``map`` and ``starmap``: the arguments of each run; None: it runs once.
+    """
+
+    task: Task[..., Any] | NamedTask
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    immutable: bool = False
+    is_open: bool = False
+    items: tuple[tuple[Any, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One after the other, each with the value of the one before it."""
+
+    steps: tuple[Work, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All at once; its value is the list of theirs."""
+
+    members: tuple[Work, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Work = Step | Chain | Group
+
+
+def is_open(work: Work) -> bool:
+    """Whether it waits for a value before it."""
+    match work:
+        case Step():
+            return work.is_open
+        case Chain(steps):
+            return is_open(steps[0]) if steps else False
+        case Group(members):
+            return any(is_open(member) for member in members)
+
+
+def is_immutable(work: Work) -> bool:
+    """Whether it takes nothing, whatever is before it."""
+    match work:
+        case Step():
+            return work.immutable
+        case Chain(steps):
+            return is_immutable(steps[0]) if steps else True
+        case Group(members):
+            return all(is_immutable(member) for member in members)
+
+
+def opened(work: Work) -> Work:
+    """The same as it stands behind another: a call that is not immutable takes the value.
+
+    Raises:
+        ConfigurationError: it has no room for a value.
+    """
+    match work:
+        case Step():
+            return work if work.is_open or work.immutable else _opened_step(work)
+        case Chain((first, *rest)):
+            return replace(work, steps=(opened(first), *rest))
+        case Group(members):
+            return replace(work, members=tuple(map(opened, members)))
+        case _:
+            return work
+
+
+def _opened_step(step: Step) -> Step:
+    try:
+        step.task.filling.check(step.args, step.kwargs, is_open=True)
+    except InvalidMessage as error:
+        raise ConfigurationError(
+            f"{error}; the value of the step before it goes in front of its arguments: leave the "
+            "first one out, or write si() for a step that takes nothing"
+        ) from None
+    return replace(step, is_open=True)
+
+
+def filled(work: Work, value: object) -> Work:
+    """The same with a value in front, where it is open."""
+    match work:
+        case Step():
+            if not work.is_open:
+                return work
+            args, kwargs = work.task.filling.fill(work.args, work.kwargs, value)
+            return replace(work, args=args, kwargs=kwargs, is_open=False)
+        case Chain((first, *rest)):
+            return replace(work, steps=(filled(first, value), *rest))
+        case Group(members):
+            return replace(work, members=tuple(filled(member, value) for member in members))
+        case _:
+            return work
+
+
+def joined(first: Work, second: Work) -> Work:
+    """One after the other; an empty chain passes its value on, and so is left out.
+
+    Raises:
+        ConfigurationError: the second cannot take what the first gives.
+    """
+    before, after = _parts(first), _parts(second)
+    if not before or not after:
+        return Chain(before or after)
+    start = opened(after[0])
+    for why in misfits(before[-1], start):
+        raise ConfigurationError(f"{why}; write si() for a step that takes nothing")
+    return Chain((*before, start, *after[1:]))
+
+
+def _parts(work: Work) -> tuple[Work, ...]:
+    """The steps of a chain that has no options of its own; or the one that it is."""
+    return work.steps if isinstance(work, Chain) and not work.options else (work,)
+
+
+def with_options(work: Work, options: Mapping[str, Any]) -> Work:
+    """The same with more options; see `rmqwork.canvas.freeze` for what they mean to many."""
+    return replace(work, options={**work.options, **options}) if options else work
+
+
+def steps_of(work: Work) -> list[Step]:
+    """All calls in it, in order."""
+    found: list[Step] = []
+    left = [work]
+    while left:
+        one = left.pop()
+        match one:
+            case Step():
+                found.append(one)
+            case Chain(parts) | Group(parts):
+                left += reversed(parts)
+    return found
