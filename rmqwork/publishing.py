@@ -147,7 +147,7 @@ class Publishing(TaskRegistry):
         warn_on_loop(*verbs)
         self.asking.begin(options.timeout)
         publication = self.compose(encoded, options)
-        result = self.asking.result(publication)
+        result = self._result(publication, options)
         self._sender.send(publication, options.timeout or self.settings.publish_timeout)
         return result
 
@@ -155,7 +155,7 @@ class Publishing(TaskRegistry):
         """`publish_encoded` for the async verbs."""
         await self.asking.abegin(options.timeout)
         publication = self.compose(encoded, options)
-        result = self.asking.result(publication)
+        result = self._result(publication, options)
         await self._sender.asend(publication, options.timeout or self.settings.publish_timeout)
         return result
 
@@ -275,8 +275,16 @@ class Publishing(TaskRegistry):
             else:
                 encoded, mine = encode_message(message), options
             publications.append(self.compose(encoded, mine))
-            results.append(self.asking.result(publications[-1]))
+            results.append(self._result(publications[-1], mine))
         return publications, results, options.timeout or self.settings.publish_timeout
+
+    def _result(self, publication: Publication, options: CallOptions) -> AsyncResult[Any]:
+        result = self.asking.result(publication)
+        if options.link:
+            from rmqwork.canvas.starting import results_of_links
+
+            result.children = results_of_links(self, publication)
+        return result
 
     def _compose_workflow(
         self,

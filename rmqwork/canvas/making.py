@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -27,11 +27,13 @@ class MakesSignatures(Generic[P, R]):
         @property
         def filling(self) -> Filling: ...
 
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
+
     @overload
-    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...  # type: ignore[overload-overlap]
     @overload
     def s(
-        self: MakesSignatures[Concatenate[T, Q], R], /, *args: Q.args, **kwargs: Q.kwargs
+        self: Callable[Concatenate[T, Q], object], /, *args: Q.args, **kwargs: Q.kwargs
     ) -> Partial[T, R]: ...
 
     def s(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -55,22 +57,24 @@ class MakesSignatures(Generic[P, R]):
         return Immutable(Step(self, args, kwargs, immutable=True))  # type: ignore[arg-type]
 
     def partial(
-        self: MakesSignatures[Concatenate[T, Q], R], /, *args: Q.args, **kwargs: Q.kwargs
+        self: Callable[Concatenate[T, Q], object], /, *args: Q.args, **kwargs: Q.kwargs
     ) -> Partial[T, R]:
         """`s` with the first argument left out, where defaults leave `s` in doubt.
 
         Raises:
             InvalidMessage: the other arguments do not fit.
         """
-        self.filling.check(args, kwargs, is_open=True)
-        return Partial(Step(self, args, kwargs, is_open=True))  # type: ignore[arg-type]
+        task: Any = self
+        task.filling.check(args, kwargs, is_open=True)
+        return Partial(Step(task, args, kwargs, is_open=True))
 
-    def map(self: MakesSignatures[[T], R], values: Iterable[T], /) -> Immutable[list[R]]:
+    def map(self: Callable[[T], object], values: Iterable[T], /) -> Immutable[list[R]]:
         """One message that runs the task for each of these values, one after the other.
 
         Its value is the list of theirs. It fails as a whole, and runs again as a whole.
         """
-        return self._each(tuple((value,) for value in values))
+        task: Any = self
+        return task._each(tuple((value,) for value in values))  # type: ignore[no-any-return]
 
     def starmap(self, values: Iterable[tuple[Any, ...]], /) -> Immutable[list[R]]:
         """`map` for several arguments: each value is a tuple of them."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rmqwork.canvas.carry import Carry, TooLarge
-from rmqwork.canvas.document import Workflow, attach
+from rmqwork.canvas.document import Workflow, attach, detach
 from rmqwork.canvas.flow import launch
 from rmqwork.canvas.freeze import Node, freeze
 from rmqwork.canvas.work import NOTHING, Chain, Step, Work, is_open, steps_of
@@ -106,6 +106,12 @@ def with_links(publication: Publication, options: CallOptions) -> Publication:
     headers = dict(publication.headers)
     body, content_type, headers = attach(workflow, publication.body, headers)
     return replace(publication, body=body, content_type=content_type, headers=headers)
+
+
+def results_of_links(app: Publishing, publication: Publication) -> tuple[AsyncResult[Any], ...]:
+    """The results of what a publication starts with its value."""
+    found = detach(publication.headers, publication.body)
+    return () if found is None else tuple(results_of(app, one, None) for one in found[0].link)
 
 
 def results_of(app: Publishing, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:

@@ -15,6 +15,10 @@ from rmqwork import (
     Context,
     Depends,
     Exchange,
+    FailedTask,
+    GroupResult,
+    Immutable,
+    Partial,
     Queue,
     Retry,
     Route,
@@ -23,6 +27,9 @@ from rmqwork import (
     TaskMessage,
     TaskSet,
     as_completed,
+    chain,
+    chord,
+    group,
     wait,
 )
 
@@ -161,6 +168,73 @@ assert_type(
 assert_type(app.publish(message, countdown=5), AsyncResult[object])
 assert_type(app.publish_many([message, add.s(2)]), list[AsyncResult[object]])
 assert_type(app.send_task("images.resize", {"width": 3}, queue="high"), AsyncResult[object])
+
+
+class Store(TaskMessage, name="images.store"):
+    """A message that a task before it makes."""
+
+    key: str
+
+
+@app.task
+def prepare(message: Resize) -> Store:
+    return Store(key=message.name)
+
+
+@app.task
+def store(message: Store, ctx: Context) -> bool:
+    return True
+
+
+@app.task
+def multiply(x: int, y: int) -> int:
+    return x * y
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.task
+def show(ctx: Context, text: str, *, loud: bool = False) -> None: ...
+
+
+@app.task
+def on_error(failed: FailedTask, where: str = "") -> None: ...
+
+
+@app.task
+def clean() -> None: ...
+
+
+assert_type(multiply.s(4), Partial[int, int])
+assert_type(multiply.s(y=4), Partial[int, int])
+assert_type(add.partial(2), Partial[int, int])
+assert_type(multiply.si(2, 2), Immutable[int])
+assert_type(prepare.s(message) | store.s(), Signature[bool])
+assert_type(add.s(2, 2) | multiply.s(4), Signature[int])
+assert_type(add.s(2, 2) | multiply.s(4) | with_context.s() | show.s(loud=True), Signature[None])
+assert_type(multiply.s(4) | multiply.s(8), Partial[int, int])
+assert_type((multiply.s(4) | with_context.s()).delay(2).get(), str)
+assert_type(add.s(2, 2) | clean.si() | multiply.si(1, 2), Signature[int])
+assert_type(clean.si() | multiply.si(1, 2), Immutable[int])
+assert_type(chain(add.s(2, 2), multiply.s(4), multiply.s(8)).delay().get(), int)
+assert_type(group(add.s(2, 2), multiply.s(2, 2)).delay(), GroupResult[int])
+assert_type(group(multiply.s(n, n) for n in range(3))().get(timeout=3), list[int])
+assert_type(group([clean.si(), clean.si()]) | multiply.si(1, 2), Immutable[int])
+assert_type(group(multiply.s(n, n) for n in range(3)) | total.s(), Signature[int])
+assert_type(add.s(2, 2) | group(multiply.s(2), multiply.s(3)) | total.s(), Signature[int])
+assert_type(chord((multiply.s(n, n) for n in range(3)), total.s()).delay().get(), int)
+assert_type(chord(multiply.s(n, n) for n in range(3))(total.s()), AsyncResult[int])
+assert_type(multiply.starmap([(1, 2), (3, 4)]).delay().get(), list[int])
+assert_type(total.map([[1, 2], [3]]) | total.s(), Immutable[int])
+assert_type(multiply.chunks([(1, 2), (3, 4)], 1)().get(), list[list[int]])
+assert_type(multiply.s(2, 2).link(with_context.s()).link_error(on_error.s("here")), Signature[int])
+assert_type(
+    multiply.s(2).set(countdown=3, link_error=[on_error.s(), clean.si()]), Partial[int, int]
+)
+assert_type(add.s(2, 2).apply_async(link=with_context.s()), AsyncResult[int])
 
 
 def takes_any_task(task: Task[[int, int], int]) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from rmqwork import App, Context, Retry, TaskMessage
+from rmqwork import App, Context, FailedTask, Retry, TaskMessage, chain, chord, group
 
 app = App("shop", processes="many")  # refused
 
@@ -46,6 +46,20 @@ async def fetch(url: str) -> bytes:
 def with_unknown_option(x: int) -> None: ...
 
 
+@app.task
+def multiply(x: int, y: int) -> int:
+    return x * y
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.task
+def on_error(failed: FailedTask) -> None: ...
+
+
 message = Resize(width=3)
 
 add.delay("x")  # refused
@@ -70,6 +84,25 @@ add.options(priority="high")  # refused
 add.options(queue="low").delay("x")  # refused
 app.publish({"width": 3})  # refused
 app.publish_many([3])  # refused
+
+
+add.s(1, 2) | greet.s()  # refused
+add.s(1, 2) | add.s(1, 2)  # refused
+add.s(1, 2) | resize.s()  # refused
+resize.s(message) | multiply.s(3)  # refused
+resize.s(Other(width=3))  # refused
+chain(add.s(1, 2), greet.s())  # refused
+group(greet.s("x"), greet.s("y")) | total.s()  # refused
+chord([greet.s("x")], total.s())  # refused
+chord([add.s(1, 2)])(greet.s())  # refused
+add.s(1) | multiply.s("x")  # refused
+add.s(1).delay("x")  # refused
+add.s(1, 2).link(greet.s())  # refused
+add.s(1, 2).link_error(multiply.s(3))  # refused
+add.s(1, 2).set(countdwon=3)  # refused
+total.map([1, 2])  # refused
+chained: str = (add.s(1, 2) | multiply.s(3)).delay().get()  # refused
+grouped: list[str] = group(add.s(1, 2)).delay().get()  # refused
 
 
 async def called_on_a_loop() -> str:

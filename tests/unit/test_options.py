@@ -45,7 +45,7 @@ def test_when_it_expires(expires, when):
     ("given", "says"),
     [
         ({"countdwon": 1}, "unknown option 'countdwon'; there are countdown, eta"),
-        ({"link": 1}, "unknown option 'link'"),
+        ({"callback": 1}, "unknown option 'callback'"),
         ({"countdown": 1, "eta": at(1)}, "countdown and eta exclude each other"),
         ({"queue": "a", "exchange": "b"}, "exchange and queue exclude each other"),
         ({"queue": "a", "routing_key": "b"}, "queue and routing_key exclude each other"),
