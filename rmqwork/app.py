@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rmqwork import codec
@@ -146,6 +147,7 @@ class App(Publishing):
             _note(problems, task.warm)
         _note(problems, self.topology)
         _note(problems, self._check_results)
+        _note(problems, self._check_event_loop)
         if problems:
             raise ConfigurationError("\n  ".join([f"App {self.name!r}:", *problems]))
 
@@ -155,6 +157,12 @@ class App(Publishing):
             for task in self.tasks.values():
                 if not task.task_options.ignore_result:
                     _ = task.values
+
+    def _check_event_loop(self) -> None:
+        if self.settings.event_loop == "uvloop" and find_spec("uvloop") is None:
+            raise ConfigurationError(
+                "event_loop is uvloop, which is not installed here: pip install rmqwork[uvloop]"
+            )
 
     def load(self) -> None:
         """Import the modules of ``include``, then `check`."""

@@ -19,6 +19,7 @@ from rmqwork.sizes import parse_size
 
 DEFAULT_BROKER: Final = "amqp://guest:guest@localhost:5672/"
 LogFormat = Literal["auto", "human", "json"]
+EventLoop = Literal["asyncio", "uvloop"]
 _PREFIX: Final = "RMQWORK_"
 _FILE_VARIABLE: Final = "RMQWORK_CONFIG"
 _PASSWORD: Final = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
@@ -54,6 +55,7 @@ class Settings:
         health_port: of the health checks and metrics; None = none.
         max_tasks: tasks after which an executor process is replaced by a fresh one; None = never.
         max_memory: bytes of memory above which it is (``400MB``, ``1GiB``); None = any.
+        event_loop: of coroutine tasks: ``asyncio``, or ``uvloop`` (extra ``rmqwork[uvloop]``).
         log_format: ``auto`` (human on a terminal), ``human`` or ``json``.
     """
 
@@ -76,6 +78,7 @@ class Settings:
     health_port: int | None = None
     max_tasks: int | None = None
     max_memory: int | None = None
+    event_loop: EventLoop = "asyncio"
     log_format: LogFormat = "auto"
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class SettingsArguments(TypedDict, total=False):
     health_port: int | None
     max_tasks: int | None
     max_memory: int | str | None
+    event_loop: EventLoop | None
     log_format: LogFormat | None
 
 
@@ -267,10 +271,13 @@ def _size(value: object) -> int:
     return parse_size(value) if isinstance(value, str) else _count(1, 1 << 60)(value)
 
 
-def _log_format(value: object) -> str:
-    if value not in ("auto", "human", "json"):
-        raise ValueError(f"{value!r} is not one of auto, human, json")
-    return str(value)
+def _one_of(*names: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is not one of {', '.join(names)}")
+        return str(value)
+
+    return read
 
 
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
@@ -293,5 +300,6 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "health_port": _count(0, 65535),
     "max_tasks": _count(1),
     "max_memory": _size,
-    "log_format": _log_format,
+    "event_loop": _one_of("asyncio", "uvloop"),
+    "log_format": _one_of("auto", "human", "json"),
 }

@@ -67,12 +67,14 @@ class TemplateProcess:
         sock: to the worker process.
         app: the loaded app, or its path (then each executor imports it for itself).
         parent: the worker process's id.
+        event_loop: of coroutine tasks.
     """
 
-    def __init__(self, sock: socket.socket, app: Any, parent: int) -> None:
+    def __init__(self, sock: socket.socket, app: Any, parent: int, event_loop: str) -> None:
         self._sock = sock
         self._app = app
         self._parent = parent
+        self._event_loop = event_loop
         self._unpacker = Unpacker()
         self._fds: deque[int] = deque()
         self._executors: dict[int, int] = {}  # executor id of each living process id
@@ -187,7 +189,13 @@ class TemplateProcess:
                 os.close(fd)
             run_executor(
                 self._app,
-                Assignment(order.executor_id, order.threads, order.async_tasks, tuple(order.fds)),
+                Assignment(
+                    order.executor_id,
+                    order.threads,
+                    order.async_tasks,
+                    tuple(order.fds),
+                    self._event_loop,
+                ),
                 parent,
             )
         finally:
@@ -280,7 +288,8 @@ def main() -> int:
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR
-    TemplateProcess(sock, app, arguments.parent).run()
+    event_loop = message[1]["settings"]["event_loop"]
+    TemplateProcess(sock, app, arguments.parent, event_loop).run()
     return 0
 
 

@@ -114,6 +114,11 @@ async def auntil_file(path: str) -> None:
 
 
 @app.task
+async def runs_on(module: str) -> None:
+    assert type(asyncio.get_running_loop()).__module__.startswith(module)
+
+
+@app.task
 def until_stopping(ctx: Context) -> None:
     assert ctx.stopping.wait(20)
 

@@ -532,8 +532,16 @@ class TestLeaving:
             for number in numbers:
                 assert isinstance(await pool.outcome(number), Success)
 
-    async def test_coroutine_tasks_are_cancelled_one_or_all(self, tmp_path):
-        async with Pool() as pool:
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_coroutine_tasks_run_on_the_loop_that_is_wanted(self, loop):
+        async with Pool(RMQWORK_EVENT_LOOP=loop) as pool:
+            executor = await pool.executor(async_tasks=3)
+            number = pool.astart(executor, "runs_on", module=loop)
+            assert isinstance(await pool.outcome(number), Success)
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    async def test_coroutine_tasks_are_cancelled_one_or_all(self, tmp_path, loop):
+        async with Pool(RMQWORK_EVENT_LOOP=loop) as pool:
             executor = await pool.executor(async_tasks=3)
             never = str(tmp_path / "never")
             one, *rest = [pool.astart(executor, "auntil_file", path=never) for _ in range(3)]

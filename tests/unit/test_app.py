@@ -179,6 +179,12 @@ def test_the_check_tells_all_that_is_wrong():
         assert part in text
 
 
+def test_uvloop_is_wanted_and_not_there(monkeypatch):
+    monkeypatch.setattr("rmqwork.app.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install rmqwork\[uvloop\]"):
+        App("shop", event_loop="uvloop").check()
+
+
 def test_topology_has_what_the_app_names():
     app = App(
         "shop",

@@ -43,12 +43,14 @@ class Assignment:
         threads: how many tasks run at once in threads.
         async_tasks: how many run at once on the event loop.
         fds: control, thread deliveries, async deliveries, start marks.
+        event_loop: of coroutine tasks: ``asyncio`` or ``uvloop``.
     """
 
     executor_id: int
     threads: int
     async_tasks: int
     fds: tuple[int, ...]
+    event_loop: str
 
 
 def run_executor(app: Any, assignment: Assignment, parent: int) -> NoReturn:
@@ -114,6 +116,15 @@ def _default_signals() -> None:
     _release_signals()
 
 
+def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    if kind != "uvloop":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 class ExecutorProcess:
     """All that an executor holds."""
 
@@ -132,7 +143,7 @@ class ExecutorProcess:
         os.close(marks)
         self._publisher = PipePublisher(self._outlet)
         self._stopping = threading.Event()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop(assignment.event_loop)
         self._task_loop: TaskLoop | None = None
         os.register_at_fork(after_in_child=self._disown)
 
