@@ -240,6 +240,54 @@ class Publishing(TaskRegistry):
         """
         return self.asking.result_of(task_id, task)
 
+    def revoke(
+        self,
+        ids: str | AsyncResult[Any] | Iterable[str | AsyncResult[Any]] = (),
+        *,
+        workflow: str | Iterable[str] = (),
+        terminate: bool = False,
+        undo: bool = False,
+    ) -> None:
+        """Have tasks not run, or not run on: they are dead-lettered as ``revoked``.
+
+        Returns when the broker has it; workers that start later know of it, too. What waits is
+        dropped when its turn comes, what is delayed when it returns. What runs is cancelled if it
+        is a coroutine or isolated.
+
+        Args:
+            ids: of tasks, or their results.
+            workflow: ids of workflows, all of whose tasks are meant.
+            terminate: kill the process of what runs in a thread, too; the other tasks in that
+                process run again.
+            undo: take back that these were revoked; what was dropped stays so.
+
+        Raises:
+            ConfigurationError: no ids, or this user may not do it.
+            PublishError: the broker did not take it.
+        """
+        from rmqwork.control import revoking
+
+        warn_on_loop("revoke", "arevoke", 3)
+        revoking.publish(self, revoking.revocations(ids, workflow, terminate, undo))
+
+    async def arevoke(
+        self,
+        ids: str | AsyncResult[Any] | Iterable[str | AsyncResult[Any]] = (),
+        *,
+        workflow: str | Iterable[str] = (),
+        terminate: bool = False,
+        undo: bool = False,
+    ) -> None:
+        """`revoke` for asyncio."""
+        from rmqwork.control import revoking
+
+        await revoking.apublish(self, revoking.revocations(ids, workflow, terminate, undo))
+
+    @property
+    def port(self) -> PublishPort:
+        """Where what is no task's message is published, without the middleware."""
+        return self._sender.port
+
     @functools.cached_property
     def asking(self) -> Asking:
         """How this app asks for results."""

@@ -25,7 +25,13 @@ ExchangeType = Literal["topic", "direct", "fanout", "headers"]
 
 _DELIVERY_LIMIT: Final = 1_000_000
 _NAME_BYTES: Final = 255
-_OURS: Final = (UNROUTABLE, RETURN_EXCHANGE, "rmqwork.delay.", "rmqwork.joins.")
+_OURS: Final = (
+    UNROUTABLE,
+    RETURN_EXCHANGE,
+    "rmqwork.delay.",
+    "rmqwork.joins.",
+    "rmqwork.control",
+)
 
 
 def dead_letter_queue(queue: str) -> str:

@@ -113,8 +113,9 @@ class Asking:
         task_id, name = publication.message_id, publication.type or ""
         backend = self.backend if self._wanted(name) else None
         if backend is None:
-            return AsyncResult(task_id, name)
-        return AsyncResult(task_id, name, self._source(backend, task_id, name, new=True))
+            return AsyncResult(task_id, name, app=self._app)
+        source = self._source(backend, task_id, name, new=True)
+        return AsyncResult(task_id, name, source, app=self._app)
 
     @property
     def reply_queue(self) -> str | None:
@@ -157,7 +158,8 @@ class Asking:
                 f"App {self._app.name!r} keeps no results; give it results='redis://…' or a "
                 "database"
             )
-        return AsyncResult(task_id, task, self._source(backend, task_id, task, new=False))
+        source = self._source(backend, task_id, task, new=False)
+        return AsyncResult(task_id, task, source, app=self._app)
 
     def close(self) -> None:
         """Let go of the back end; the next use makes another."""

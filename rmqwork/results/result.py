@@ -15,6 +15,7 @@ from rmqwork.results.port import ResultBackend
 from rmqwork.results.record import Progress, Record, State
 
 if TYPE_CHECKING:
+    from rmqwork.publishing import Publishing
     from rmqwork.results.values import Values
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class AsyncResult(Generic[R_co]):
         children: the results of its members, if it stands for several tasks.
     """
 
-    __slots__ = ("__weakref__", "_source", "children", "id", "parent", "task")
+    __slots__ = ("__weakref__", "_app", "_source", "children", "id", "parent", "task")
 
     def __init__(
         self,
@@ -58,12 +59,14 @@ class AsyncResult(Generic[R_co]):
         *,
         parent: AsyncResult[Any] | None = None,
         children: Sequence[AsyncResult[Any]] = (),
+        app: Publishing | None = None,
     ) -> None:
         self.id = id
         self.task = task
         self.parent = parent
         self.children = tuple(children)
         self._source = source
+        self._app = app
 
     # ── waiting ───────────────────────────────────────────────────────────────────────────────
 
@@ -161,6 +164,36 @@ class AsyncResult(Generic[R_co]):
     async def aforget(self) -> None:
         """`forget` for asyncio."""
         await asyncio.to_thread(self.forget)
+
+    # ── ending ────────────────────────────────────────────────────────────────────────────────
+
+    def revoke(self, *, terminate: bool = False) -> None:
+        """Have the task not run, or not run on; see `App.revoke`. With ``children``: all of them.
+
+        Raises:
+            ResultsDisabled: this result was made by hand, and knows no app.
+            PublishError: the broker did not take it.
+        """
+        self._revoker().revoke(self._all(), terminate=terminate)
+
+    async def arevoke(self, *, terminate: bool = False) -> None:
+        """`revoke` for asyncio."""
+        await self._revoker().arevoke(self._all(), terminate=terminate)
+
+    def _revoker(self) -> Publishing:
+        if self._app is None:
+            raise ResultsDisabled(f"the result {self.id} knows no app; use app.revoke(id)")
+        return self._app
+
+    def _all(self) -> list[str]:
+        """The ids of this and of all below it."""
+        found: list[str] = []
+        left: list[AsyncResult[Any]] = [self]
+        while left:
+            one = left.pop()
+            found.append(one.id)
+            left += one.children
+        return found
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 

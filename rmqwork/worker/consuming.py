@@ -32,6 +32,19 @@ class Consumer(Protocol):
     def channel_lost(self, channel: ConsumeChannel) -> None:
         """Deliveries of this channel can be settled no more; they will come again."""
 
+    def paused(self, queue: str) -> None:
+        """A queue has no consumer any more: nothing of it comes until it is resumed."""
+
+
+class Companion(Protocol):
+    """What else goes on over the consuming connection."""
+
+    async def follow(self, link: Link) -> None:
+        """Do it over this connection, until cancelled."""
+
+    async def known(self) -> None:
+        """Returns when consumption may begin, as far as the companion is concerned."""
+
 
 @dataclass(slots=True, eq=False)
 class _Served:
@@ -44,7 +57,7 @@ class _Served:
     channel: ConsumeChannel | None = None
     tags: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    paused: bool = False
+    paused: set[str] = field(default_factory=set)
 
 
 class Consumption:
@@ -77,21 +90,39 @@ class Consumption:
         self._link: Link | None = None
         self._stop = asyncio.Event()
         self._serving: list[asyncio.Task[None]] = []
+        self._following: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
         """Set once the first connection stands and all is declared."""
         self.may_start = asyncio.Event()
         """To be set when executors can take deliveries."""
         self.problem: Exception | None = None
+        self.companion: Companion | None = None
         self.server: tuple[int, ...] = ()
         """The version of the broker that it was connected to last."""
 
     @property
     def consuming(self) -> bool:
-        """Whether every queue has its consumer now."""
+        """Whether every queue has its consumer now, but for those that are paused."""
         return self._link is not None and all(
-            served.tags and served.channel is not None and served.channel.is_open
+            bool(served.tags or served.paused)
+            and served.channel is not None
+            and served.channel.is_open
             for served in self._queues.values()
         )
+
+    def reasons(self, queue: str) -> frozenset[str]:
+        """Why a queue is paused; empty: it is not."""
+        return frozenset(self._queues[queue].paused)
+
+    def pause(self, queue: str, reason: str) -> None:
+        """End a queue's consumers until no reason is left; `Consumer.paused` is called then."""
+        self._queues[queue].paused.add(reason)
+        self._queues[queue].changed.set()
+
+    def resume(self, queue: str, reason: str) -> None:
+        """Take back a reason for which a queue was paused."""
+        self._queues[queue].paused.discard(reason)
+        self._queues[queue].changed.set()
 
     def prefetch(self, queue: str) -> int:
         """The prefetch that a queue's consumer has, or is about to have."""
@@ -152,12 +183,18 @@ class Consumption:
     async def close(self) -> None:
         """Disconnect, after the broker has seen all that was settled."""
         self._stop.set()
+        self._end_following()
         for served in self._queues.values():
             if served.channel is not None and served.channel.is_open:
                 with contextlib.suppress(ChannelClosed, TimeoutError):
                     await asyncio.wait_for(served.channel.synced(), _STOP_TIMEOUT)
         if self._link is not None:
             await self._link.close()
+
+    def _end_following(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
 
     # ── one connection ────────────────────────────────────────────────────────────────────────
 
@@ -185,15 +222,20 @@ class Consumption:
         else:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
+        loop = asyncio.get_running_loop()
+        if self.companion is not None:
+            self._following = loop.create_task(self.companion.follow(link), name="rmqwork-control")
         await self.may_start.wait()
+        if self.companion is not None:
+            await self.companion.known()
         if self._stop.is_set():
             return
-        loop = asyncio.get_running_loop()
         self._serving = [
             loop.create_task(self._serve(link, served), name=f"rmqwork-consume-{served.name}")
             for served in self._queues.values()
         ]
         await lost.wait()
+        self._end_following()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -244,7 +286,10 @@ class Consumption:
         try:
             while not (reasons or self._stop.is_set()):
                 served.changed.clear()
-                await self._consume(served, channel, ended)
+                if served.paused:
+                    await self._pause(served, channel)
+                else:
+                    await self._consume(served, channel, ended)
                 await served.changed.wait()
         except ChannelClosed as error:
             reasons.append(str(error))
@@ -274,6 +319,12 @@ class Consumption:
         served.tags = fresh
         for tag in old:
             await channel.cancel(tag)
+
+    async def _pause(self, served: _Served, channel: ConsumeChannel) -> None:
+        tags, served.tags = served.tags, []
+        for tag in tags:
+            await channel.cancel(tag)
+        self._consumer.paused(served.name)
 
     def _arguments(self, served: _Served) -> dict[str, object]:
         """Of a consumer. Older brokers know its timeout as a policy or a setting of theirs only."""

@@ -8,7 +8,7 @@ tasks are cleared in the time of a few, and the innocents among them end as if n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rmqwork.worker.held import Held
@@ -64,8 +64,14 @@ class Quarantine:
 
     def forget(self, channel: object) -> None:
         """Forget the deliveries of a channel that has ended."""
-        groups = ([h for h in group if h.delivery.channel is not channel] for group in self._groups)
+        self.remove(lambda held: held.delivery.channel is channel)
+
+    def remove(self, unwanted: Callable[[Held], bool]) -> list[Held]:
+        """Take those that are unwanted."""
+        taken = [held for held in self if unwanted(held)]
+        groups = ([held for held in group if held not in taken] for group in self._groups)
         self._groups = deque(group for group in groups if group)
+        return taken
 
     def clear(self) -> None:
         """Forget all."""

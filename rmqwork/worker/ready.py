@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rmqwork.worker.held import Held
 
@@ -26,6 +26,9 @@ class Ready:
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[Held]:
+        return (held for waiting in self._waiting.values() for held in waiting)
 
     def add(self, held: Held) -> None:
         """Put a delivery behind the others of its queue."""
@@ -56,6 +59,17 @@ class Ready:
             kept = deque(held for held in waiting if held.delivery.channel is not channel)
             self._count -= len(waiting) - len(kept)
             self._waiting[key] = kept
+
+    def remove(self, unwanted: Callable[[Held], bool]) -> list[Held]:
+        """Take those that are unwanted, in delivery order."""
+        taken: list[Held] = []
+        for key, waiting in self._waiting.items():
+            kept: deque[Held] = deque()
+            for held in waiting:
+                (taken if unwanted(held) else kept).append(held)
+            self._waiting[key] = kept
+        self._count -= len(taken)
+        return sorted(taken, key=lambda held: held.number)
 
     def clear(self) -> list[Held]:
         """Take all, in delivery order."""

@@ -165,6 +165,7 @@ async def work(worker: Worker, signals: Stop) -> int:
 
     plan = worker.plan
     health = None if plan.health_port is None else HealthServer(worker, plan.health_port)
+    worker.control.stop = signals.stop.set
     worker.staff.start()
     consuming = asyncio.create_task(worker.consumption.run(), name="rmqwork-consume")
     ticking = asyncio.create_task(worker.tick(), name="rmqwork-tick")

@@ -88,7 +88,7 @@ class Staff:
         self._restarts = Restarts()
         self._isolated: dict[Executor, float] = {}
         self._used_up: set[Executor] = set()
-        self._condemned: dict[Executor, int] = {}
+        self._condemned: dict[Executor, tuple[int, Outcome]] = {}
         self._limits = {
             name: task.hard_time_limit
             for name, task in plan.manifest.tasks.items()
@@ -178,7 +178,7 @@ class Staff:
                 self.failure.set_result(death.error)
             return
         if condemned is not None:
-            self._time_is_up(condemned, started)
+            self._executed(*condemned, started)
         elif started:
             _log.error("executor %s: %s, with %d running", death.pid, death.text, len(started))
             self._blame(started, death)
@@ -200,19 +200,26 @@ class Staff:
         outcome = after_crash(held.attempt, task.max_attempts, crash_evidence(death))
         self._owner.finish(held, outcome, crashed=True)
 
-    def _time_is_up(self, number: int, started: Sequence[Held]) -> None:
-        """An executor was killed because of one task; its other tasks run again, for free."""
+    def condemn(self, executor: Executor, number: int, outcome: Outcome) -> None:
+        """Kill an executor because of one task, which has this outcome then; its other tasks run
+        again, for free."""
+        if executor not in self._condemned:
+            self._condemned[executor] = (number, outcome)
+            executor.kill(signal.SIGKILL)
+
+    def _executed(self, number: int, outcome: Outcome, started: Sequence[Held]) -> None:
+        """An executor was killed because of one task."""
         self._owner.not_started([held for held in started if held.number != number])
         for held in started:
             if held.number == number:
-                name = str(held.delivery.type)
-                task = self._plan.manifest.tasks[name]
-                limit = self._limits[name]
-                evidence = Evidence(
-                    "TimeLimitExceeded", f"it ran longer than its hard time limit of {limit:g} s"
-                )
-                outcome = after_time_limit(held.attempt, task.max_attempts, limit, evidence)
                 self._owner.finish(held, outcome)
+
+    def _out_of_time(self, held: Held, limit: float) -> Outcome:
+        task = self._plan.manifest.tasks[str(held.delivery.type)]
+        evidence = Evidence(
+            "TimeLimitExceeded", f"it ran longer than its hard time limit of {limit:g} s"
+        )
+        return after_time_limit(held.attempt, task.max_attempts, limit, evidence)
 
     def template_died(self, text: str) -> None:
         """The template is dead, and so are its executors: begin with a new one."""
@@ -267,9 +274,8 @@ class Staff:
         for number, since in executor.started().items():
             held = helds.get(number)
             limit = self._limits.get(str(held.delivery.type)) if held is not None else None
-            if limit is not None and now - since > limit:
-                self._condemned[executor] = number
-                executor.kill(signal.SIGKILL)
+            if held is not None and limit is not None and now - since > limit:
+                self.condemn(executor, number, self._out_of_time(held, limit))
                 return
 
     def see_to_suspects(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from rmqwork.batch import Batch
 from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
-from rmqwork.outcome import Failure, Outcome
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason
 from rmqwork.publisher import Publisher
 from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
@@ -21,6 +21,7 @@ from rmqwork.transport.port import ConsumeChannel
 from rmqwork.types import Delivery
 from rmqwork.worker import wire
 from rmqwork.worker.consuming import Consumption
+from rmqwork.worker.control import Control
 from rmqwork.worker.decide import (
     HandBack,
     PublishThenAck,
@@ -94,7 +95,10 @@ class Worker:
         self.settlement = Settlement(
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
-        self._triage = Triage(plan, lambda: self.consumption.server)
+        self.control = Control(self)
+        if not plan.broker[0].startswith("memory:"):
+            self.consumption.companion = self.control.follower
+        self._triage = Triage(plan, lambda: self.consumption.server, self.control.revoked)
         self.progress = ProgressReplies(self.publisher)
         self.kept = KeptFailures(plan, self.settlement)
         self.pulse = Pulse(patience_with_tasks(plan))
@@ -124,13 +128,13 @@ class Worker:
             self.kept.settle(held, decision)
             return
         self._lanes[held.queue].add(held.lane)
-        if held.delivery.queue == suspects_queue(held.queue) or self._is_isolated(held):
+        if held.delivery.queue == suspects_queue(held.queue) or self.is_isolated(held):
             self.dispatcher.suspect([held])
             self.staff.see_to_suspects()
         else:
             self.dispatcher.put(held)
 
-    def _is_isolated(self, held: Held) -> bool:
+    def is_isolated(self, held: Held) -> bool:
         """Whether its task wants a process of its own for each run."""
         task = self.plan.manifest.tasks.get(str(held.delivery.type))
         return task is not None and task.isolated
@@ -169,7 +173,7 @@ class Worker:
                 number, outcome = wire.outcome_of(message)
                 held = self.dispatcher.take(executor, number, outcome.duration)
                 if held is not None:
-                    if held.alone and self._is_isolated(held):
+                    if held.alone and self.is_isolated(held):
                         self.staff.used_up(executor)
                     self.finish(held, outcome)
             elif kind == "publish":
@@ -179,7 +183,7 @@ class Worker:
             elif kind == "cancelled":
                 held = self.dispatcher.take(executor, message[1])
                 if held is not None:
-                    self.finish(held, None)
+                    self.finish(held, self.control.revoking.ended(held))
             elif kind == "progress":
                 self._progress(executor, *message[1:])
             elif kind == "pong":
@@ -224,7 +228,16 @@ class Worker:
             for held in helds:
                 self.hand_back(held)
         else:
-            self.dispatcher.put_back([held for held in helds if held.settleable])
+            helds = self.control.kept([held for held in helds if held.settleable])
+            self.dispatcher.put_back(helds)
+
+    def refuse(self, held: Held, reason: Reason, evidence: Evidence) -> None:
+        """Dead-letter a delivery that has not run, and must not any more."""
+        self.kept.settle(held, self._triage.refused(held, reason, evidence))
+
+    def paused(self, queue: str) -> None:
+        """A queue is not consumed any more; see `rmqwork.worker.consuming.Consumer`."""
+        self.control.put_down(queue)
 
     def suspected(self, helds: Sequence[Held]) -> None:
         """Deliveries that ran in a process that died: they run again, isolated. Those whose
@@ -299,6 +312,7 @@ class Worker:
             self.last_tick = monotonic()
             self.staff.watch()
             self.pulse.beat(self.staff.answering(), self.last_tick)
+            self.control.revoking.chase()
             if self.consumption.consuming and not self.stopping:
                 self.settlement.unsettled = 0  # what is not settled comes again, to whomever
             if self.plan.prefetch is None and not self.stopping:
@@ -327,5 +341,6 @@ class Worker:
             "waiting": len(self.ready),
             "settling": len(self.settlement.open),
             "dropped_replies": self.settlement.dropped_replies,
+            **self.control.detail(),
             "problem": str(self.consumption.problem or self.publisher.problem or ""),
         }

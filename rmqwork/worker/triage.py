@@ -31,11 +31,18 @@ class Triage:
     Args:
         plan: the app's tasks, and for how long an unknown one waits.
         server: the version of the broker that delivers.
+        revoked: why a message was revoked, if it was.
     """
 
-    def __init__(self, plan: WorkerPlan, server: Callable[[], tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        server: Callable[[], tuple[int, ...]],
+        revoked: Callable[[Held], Evidence | None] = lambda _: None,
+    ) -> None:
         self._plan = plan
         self._server = server
+        self._revoked = revoked
 
     def decide(self, held: Held) -> Decision | None:
         """What is decided without running the task; None = it is to run."""
@@ -58,11 +65,14 @@ class Triage:
         """What no worker, or not this one, can run."""
         delivery = held.delivery
         if not delivery.type:
-            evidence = Evidence("InvalidMessage", "the message has no type property (task name)")
-            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
+            invalid = Evidence("InvalidMessage", "the message has no type property (task name)")
+            return self.refused(held, Reason.INVALID_MESSAGE, invalid)
+        evidence = self._revoked(held)
+        if evidence is not None:
+            return self.refused(held, Reason.REVOKED, evidence)
         if expired(delivery):
             evidence = Evidence("Expired", "its time (expires) had passed before it could start")
-            return self._refused(held, Reason.EXPIRED, evidence)
+            return self.refused(held, Reason.EXPIRED, evidence)
         task = self._plan.manifest.tasks.get(delivery.type)
         if task is None:
             what = f"no task {delivery.type!r} in app {self._plan.manifest.app!r}"
@@ -100,7 +110,8 @@ class Triage:
             return PublishThenAck(move_to_suspects(held))
         return None
 
-    def _refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
+    def refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:
+        """What is decided of a message that must not run."""
         outcome = Failure(0.0, reason, evidence)
         report(held, outcome)
         return decide(held, outcome, self._plan.name)

@@ -1,0 +1,1 @@
+"""Verbs that speak to running workers, one module a verb."""

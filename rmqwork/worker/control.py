@@ -1,0 +1,187 @@
+"""What a worker does when it is told to, and what it says when it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rmqwork.batch import Batch
+from rmqwork.control.standing import Standing
+from rmqwork.control.wire import Answer, Command
+from rmqwork.errors import RmqworkError
+from rmqwork.outcome import Evidence, Reason
+from rmqwork.worker.following import Follower
+from rmqwork.worker.held import Held
+from rmqwork.worker.inspecting import Inspection
+from rmqwork.worker.revoking import Revoking, evidence_of, workflow_of
+
+if TYPE_CHECKING:
+    from rmqwork.worker.supervisor import Worker
+
+_log = logging.getLogger(__name__)
+OPERATOR: Final = "operator"
+"""Why a queue is not consumed: somebody has paused it."""
+_ANSWER_TIMEOUT: Final = 5.0
+
+
+class Cannot(RmqworkError):
+    """A worker does not do what it was told to; the text says why."""
+
+
+class Control:
+    """One worker's ear and mouth.
+
+    Args:
+        worker: what is controlled.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.standing = Standing()
+        self.follower = Follower(worker.publisher, self)
+        self.revoking = Revoking(worker)
+        self.inspection = Inspection(worker)
+        self.stop: Callable[[], None] = lambda: None
+        """Begins the worker's shutdown."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._verbs: Mapping[str, Callable[[Command], Any]] = {
+            "ping": lambda _: {},
+            "inspect": self.inspection.tell,
+            "pause": self._pause,
+            "resume": self._pause,
+            "revoke": self._revoke,
+            "shutdown": self._shutdown,
+        }
+
+    # ── what the streams say ──────────────────────────────────────────────────────────────────
+
+    def adopt(self, standing: Standing) -> None:
+        """See `rmqwork.worker.following.Followed`."""
+        self.standing = standing
+        self._keep_pauses()
+        self.revoking.look(standing)
+        if standing.paused or standing.revoked:
+            _log.info(
+                "control: %d paused queues, %d revocations are known",
+                len(standing.paused),
+                standing.revoked,
+            )
+
+    def act(self, command: Command) -> None:
+        """See `rmqwork.worker.following.Followed`."""
+        plan = self._worker.plan
+        if not command.is_for(plan.manifest.app, plan.name):
+            return
+        task = asyncio.get_running_loop().create_task(self._do(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, command: Command) -> None:
+        value, error = None, ""
+        try:
+            verb = self._verbs.get(command.do)
+            if verb is None:
+                raise Cannot(f"this worker's rmqwork does not know {command.do!r}; update it")
+            value = verb(command)
+            if asyncio.iscoroutine(value):
+                value = await value
+        except RmqworkError as problem:
+            error = str(problem)
+        except Exception as problem:
+            _log.exception("control: %s", command.do)
+            error = f"{type(problem).__name__}: {problem}"
+        if command.reply_to and (value is not None or error):
+            plan = self._worker.plan
+            answer = Answer(
+                plan.name, socket.gethostname(), os.getpid(), plan.manifest.app, value, error
+            )
+            # Nobody looks at what becomes of it: who asked may have gone.
+            batch = Batch([answer.publication(command)], _ANSWER_TIMEOUT)
+            self._worker.publisher.submit(batch)
+
+    # ── queues ────────────────────────────────────────────────────────────────────────────────
+
+    def _pause(self, command: Command) -> Any:
+        queue = str(command.what.get("queue"))
+        if queue not in dict(self._worker.plan.queues):
+            return None  # not one of ours: nothing to say
+        self._keep_pauses()
+        return {"queue": queue, "paused": queue in self.standing.paused}
+
+    def _keep_pauses(self) -> None:
+        """Consume the queues that are not paused, and no others."""
+        paused = self.standing.paused
+        for queue, _ in self._worker.plan.queues:
+            said = paused.get(queue)
+            reasons = self._worker.consumption.reasons(queue)
+            if (said is not None) == (OPERATOR in reasons):
+                continue
+            if said is not None:
+                _log.warning("queue %r is paused by %s", queue, said.by)
+                self._worker.consumption.pause(queue, OPERATOR)
+            else:
+                _log.warning("queue %r is resumed", queue)
+                self._worker.consumption.resume(queue, OPERATOR)
+
+    def put_down(self, queue: str) -> None:
+        """A queue is not consumed any more: what has not started goes back to it."""
+        worker = self._worker
+
+        def waits(held: Held) -> bool:
+            return held.queue == queue
+
+        for held in worker.ready.remove(waits) + worker.dispatcher.suspects.remove(waits):
+            worker.hand_back(held)
+        for seat in worker.dispatcher.seats:
+            numbers = [held.number for held in seat.held.values() if waits(held)]
+            if numbers:
+                seat.executor.give_back(numbers)
+
+    def kept(self, helds: Sequence[Held]) -> list[Held]:
+        """Of deliveries that have come back from an executor unstarted, those that are to run."""
+        kept: list[Held] = []
+        for held in helds:
+            evidence = self.revoked(held)
+            if evidence is not None:
+                self._worker.refuse(held, Reason.REVOKED, evidence)
+            elif self._worker.consumption.reasons(held.queue):
+                self._worker.hand_back(held)
+            else:
+                kept.append(held)
+        return kept
+
+    # ── tasks ─────────────────────────────────────────────────────────────────────────────────
+
+    def revoked(self, held: Held) -> Evidence | None:
+        """Why a delivery is not to run, if somebody has revoked it."""
+        standing = self.standing
+        if not standing.revoked:
+            return None
+        workflow = workflow_of(held.delivery) if standing.revokes_workflows else None
+        said = standing.revocation(held.task_id, workflow)
+        return None if said is None else evidence_of(said)
+
+    def _revoke(self, command: Command) -> Any:
+        found = self.revoking.look(self.standing)
+        return {"here": found} if found else None
+
+    def detail(self) -> dict[str, object]:
+        """What probes and people are told."""
+        consumption = self._worker.consumption
+        reasons = {queue: consumption.reasons(queue) for queue, _ in self._worker.plan.queues}
+        return {
+            "paused": {queue: sorted(why) for queue, why in reasons.items() if why},
+            "control": self.follower.problem or "on",
+        }
+
+    # ── the worker ────────────────────────────────────────────────────────────────────────────
+
+    def _shutdown(self, command: Command) -> Any:
+        _log.warning("shutdown was asked for by %s", command.by)
+        # After the answer has left, as far as that can be told.
+        asyncio.get_running_loop().call_later(0.1, self.stop)
+        return {"stopping": True}

@@ -1,0 +1,150 @@
+"""Real workers that are told what to do over RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.support import ROOT, WORK, Scene, Worker, until
+
+pytestmark = pytest.mark.broker
+
+
+class Told(Scene):
+    """A scene whose workers are spoken to."""
+
+    def say(self, *arguments: str, code: int | None = 0) -> Any:
+        """Run the program with --json; returns its document."""
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RMQWORK_BROKER": self.url,
+            "WORK_QUEUES": ",".join(self.queues),
+            "RMQWORK_APP": WORK,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "rmqwork", *arguments, "--json"],
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert code is None or done.returncode == code, (done.returncode, done.stderr)
+        return json.loads(done.stdout) if done.stdout else None
+
+    def ready(self, *arguments: str, **keywords: Any) -> Worker:
+        """A worker that consumes and can be told things."""
+        worker = self.worker(*arguments, **keywords)
+        self.rabbit.wait_consumed(*self.queues)
+        return worker
+
+
+@pytest.fixture
+def scene(vhost_url: str, tmp_path: Path) -> Iterator[Told]:
+    with Told(vhost_url, tmp_path) as scene:
+        yield scene
+
+
+def letters(scene: Scene, count: int) -> dict[str, dict[str, Any]]:
+    """The headers of dead letters by id."""
+    found = scene.rabbit.letters("default", count)
+    return {properties.message_id: properties.headers for _, properties, _ in found}
+
+
+def test_what_was_revoked_before_it_started_is_dead_lettered_and_what_runs_is_ended(
+    scene: Told, tmp_path: Path
+) -> None:
+    """Waiting, delayed, waiting behind others in the worker, running: each by its own rule."""
+    early, workflow = scene.send("mark", key="early"), "flow-1"
+    headers = {"rmqwork-workflow": json.dumps({"id": workflow})}
+    scene.rabbit.publish("default", b'{"key": "flow"}', "work.mark", "of-a-flow", headers)
+    delayed = scene.app.send_task("work.mark", {"key": "delayed"}, countdown=1.0).id
+    scene.app.revoke([early, delayed], workflow=workflow)
+
+    worker = scene.ready("-c", "2")
+    assert letters(scene, 2).keys() == {early, "of-a-flow"}
+
+    gate = str(tmp_path / "gate")
+    runs = [scene.send("wait_for", path=gate, key=key) for key in ("killed", "neighbour")]
+    coroutine = scene.send("anap", seconds=600.0, key="cancelled")
+    waits = scene.send("mark", key="waits")
+    scene.ledger.wait(3, "started")
+    scene.say("revoke", waits, coroutine)
+    assert letters(scene, 3).keys() == {delayed, coroutine, waits}
+    scene.say("revoke", runs[0], "--terminate")
+    killed = letters(scene, 1)
+    assert killed.keys() == {runs[0]}
+    evidence = killed[runs[0]]
+    assert evidence["rmqwork-error-reason"] == "revoked"
+    assert evidence["rmqwork-error-type"] == "TaskRevoked"
+    assert "revoked by " in evidence["rmqwork-error-message"]
+    assert evidence["rmqwork-attempt"] == 1
+
+    Path(gate).touch()
+    scene.ledger.wait(1, "ran", key="neighbour")
+    scene.rabbit.wait_ready("default", 0)
+    assert [line["key"] for line in scene.ledger.lines("ran")] == ["neighbour"]
+    assert scene.ledger.lines("ran")[0]["attempt"] == 1  # without penalty
+    assert worker.stop() == 0
+
+
+def test_a_pause_holds_until_it_is_taken_back(scene: Told, tmp_path: Path) -> None:
+    """What runs ends, what waits goes back; a new worker keeps the pause, too."""
+    gate = str(tmp_path / "gate")
+    with scene.ready("-c", "1") as worker:
+        scene.send("wait_for", path=gate, key="runs")
+        scene.ledger.wait(1, "started")
+        for number in range(3):
+            scene.send("mark", key=str(number))
+
+        paused = scene.say("pause", "default", "--workers", "1")
+        assert [one["paused"] for one in paused["workers"]] == [True]
+        scene.rabbit.wait_ready("default", 3)
+        Path(gate).touch()
+        scene.ledger.wait(1, "ran", key="runs")
+        assert worker.stop() == 0
+
+    worker = scene.worker()
+    worker.wait_log("is paused by")
+    queues = until(lambda: _queues(scene), "an answer of the new worker")
+    assert queues == [{"queue": "default", "paused": ["operator"], "prefetched": 0}]
+    assert scene.rabbit.ready("default") == 3
+
+    scene.say("resume", "default", "--workers", "1")
+    scene.ledger.wait(4, "ran")
+    assert worker.stop() == 0
+
+
+def _queues(scene: Told) -> list[dict[str, Any]]:
+    found = scene.say("inspect", "--workers", "1", code=None)["workers"]
+    names = ("queue", "paused", "prefetched")
+    return [{name: queue[name] for name in names} for one in found for queue in one["queues"]]
+
+
+def test_a_worker_full_of_blocked_tasks_answers_and_shuts_down(scene: Told, tmp_path: Path) -> None:
+    worker = scene.ready("-c", "2", "--name", "shop-1", "--grace", "0.5")
+    for number in range(4):
+        scene.send("wait_for", path=str(tmp_path / "never"), key=str(number))
+    scene.ledger.wait(2, "started")
+
+    (one,) = scene.say("inspect", "--workers", "1")["workers"]
+    assert one["worker"] == "shop-1"
+    assert one["error"] is None
+    assert [task["task"] for task in one["tasks"]] == ["work.wait_for"] * 2
+    assert all(task["age_s"] > 0 for task in one["tasks"])
+    assert one["memory"] > 1_000_000
+    assert one["executors"][0]["memory"] > 1_000_000
+    assert sum(queue["prefetched"] for queue in one["queues"]) == 2
+
+    assert scene.say("ping", "--timeout", "0.3", code=0)["workers"][0]["pid"] == worker.process.pid
+    assert scene.say("shutdown", "nobody", "--timeout", "0.3", code=1)["workers"] == []
+    scene.say("shutdown", "shop-*", "--workers", "1")
+    assert worker.wait() == 3  # two were handed back unfinished
