@@ -58,11 +58,6 @@ class Standing:
         """How many ids are remembered."""
         return len(self._tasks) + len(self._workflows)
 
-    @property
-    def revokes_workflows(self) -> bool:
-        """Whether a look into the workflow of a message may be worth it."""
-        return bool(self._workflows)
-
     def revocation(self, task_id: str, workflow: str | None) -> Command | None:
         """What revokes a task, if anything does: its own id, or its workflow's."""
         found = self._tasks.get(task_id)

@@ -17,7 +17,7 @@ from rmqwork.outcome import Evidence, Reason
 from rmqwork.worker.following import Follower
 from rmqwork.worker.held import Held
 from rmqwork.worker.inspecting import Inspection
-from rmqwork.worker.revoking import Revoking, evidence_of, workflow_of
+from rmqwork.worker.revoking import Revoking, evidence_of, said_of
 
 if TYPE_CHECKING:
     from rmqwork.worker.supervisor import Worker
@@ -161,8 +161,7 @@ class Control:
         standing = self.standing
         if not standing.revoked:
             return None
-        workflow = workflow_of(held.delivery) if standing.revokes_workflows else None
-        said = standing.revocation(held.task_id, workflow)
+        said = said_of(held, standing)
         return None if said is None else evidence_of(said)
 
     def _revoke(self, command: Command) -> Any:

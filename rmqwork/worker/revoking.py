@@ -7,17 +7,15 @@ and the other tasks in it run again elsewhere, without penalty.
 
 from __future__ import annotations
 
-import json
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rmqwork import headers as names
 from rmqwork.control.standing import Standing
 from rmqwork.control.wire import Command
 from rmqwork.outcome import Evidence, Failure, Reason
-from rmqwork.types import Delivery
 from rmqwork.worker.held import Held
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _PATIENCE: Final = 2.0
 """Seconds that a cancelled coroutine task has, before ``terminate`` kills its process."""
-_ENVELOPE: Final = "application/vnd.rmqwork.workflow+json"
 
 
 def evidence_of(said: Command) -> Evidence:
@@ -36,19 +33,19 @@ def evidence_of(said: Command) -> Evidence:
     return Evidence("TaskRevoked", f"revoked by {said.by or 'somebody'} at {at}")
 
 
-def workflow_of(delivery: Delivery) -> str | None:
-    """The id of the workflow that a message belongs to, if it does to one."""
-    text: object = delivery.headers.get(names.WORKFLOW)
-    try:
-        if text is None and delivery.content_type == _ENVELOPE:
-            found = json.loads(delivery.body)["workflow"]
-        elif isinstance(text, str | bytes):
-            found = json.loads(text)
-        else:
-            return None
-        return str(found["id"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+def said_of(held: Held, standing: Standing) -> Command | None:
+    """What revokes a delivery, if anything does."""
+    workflow = None if held.carried is None else held.carried.workflow.id
+    return standing.revocation(held.task_id, workflow)
+
+
+@dataclass(slots=True)
+class _Chase:
+    """What runs, or is about to, and was revoked."""
+
+    said: Command
+    since: float
+    cancelled: bool = False
 
 
 class Revoking:
@@ -60,7 +57,7 @@ class Revoking:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._chased: dict[Held, tuple[Command, float]] = {}
+        self._chased: dict[Held, _Chase] = {}
 
     def look(self, standing: Standing) -> int:
         """Find what is held and revoked, and begin to end it; returns how many there are."""
@@ -69,20 +66,20 @@ class Revoking:
             return 0
 
         def unwanted(held: Held) -> bool:
-            return self._said(held, standing) is not None
+            return said_of(held, standing) is not None
 
         waiting = worker.ready.remove(unwanted) + worker.dispatcher.suspects.remove(unwanted)
         for held in waiting:
-            said = self._said(held, standing)
+            said = said_of(held, standing)
             assert said is not None
             worker.refuse(held, Reason.REVOKED, evidence_of(said))
         found = len(waiting)
         for seat in worker.dispatcher.seats:
             numbers = []
             for held in seat.held.values():
-                said = self._said(held, standing)
+                said = said_of(held, standing)
                 if said is not None:
-                    self._chased[held] = (said, monotonic())
+                    self._chased.setdefault(held, _Chase(said, monotonic())).said = said
                     numbers.append(held.number)
             if numbers:
                 found += len(numbers)
@@ -102,21 +99,23 @@ class Revoking:
             for number, held in list(seat.held.items()):
                 why = self._chased.get(held)
                 if why is not None and number in started:
-                    self._end(seat.executor, held, *why, now)
+                    self._end(seat.executor, held, why, now)
 
     def ended(self, held: Held) -> Failure | None:
         """The outcome of a task that was cancelled because it was revoked; None: it was not."""
         why = self._chased.pop(held, None)
-        return None if why is None else _failure(why[0])
+        return None if why is None else _failure(why.said)
 
-    def _end(self, executor: Executor, held: Held, said: Command, since: float, now: float) -> None:
-        terminate = bool(said.what.get("terminate"))
+    def _end(self, executor: Executor, held: Held, why: _Chase, now: float) -> None:
         worker = self._worker
+        may_kill = bool(why.said.what.get("terminate")) or worker.is_isolated(held)
         if held.lane == "async":
-            executor.cancel(held.number, "revoked")
-            if not terminate or now - since < _PATIENCE:
+            if not why.cancelled:  # once: it may be cleaning up
+                why.cancelled = True
+                executor.cancel(held.number, "revoked")
+            if not may_kill or now - why.since < _PATIENCE:
                 return
-        elif not (terminate or worker.is_isolated(held)):
+        elif not may_kill:
             _log.info(
                 "%s (%s) is revoked, and runs on in its thread; revoke it with terminate=True to "
                 "kill it",
@@ -127,11 +126,7 @@ class Revoking:
             return
         _log.warning("%s (%s) is killed: it is revoked", held.task_id, held.delivery.type)
         del self._chased[held]
-        worker.staff.condemn(executor, held.number, _failure(said))
-
-    def _said(self, held: Held, standing: Standing) -> Command | None:
-        workflow = workflow_of(held.delivery) if standing.revokes_workflows else None
-        return standing.revocation(held.task_id, workflow)
+        worker.staff.condemn(executor, held.number, _failure(why.said))
 
 
 def _failure(said: Command) -> Failure:

@@ -58,7 +58,7 @@ class Triage:
             held.carried = carried(held.delivery, self._plan.manifest.settings.max_message_size)
         except InvalidMessage as error:
             evidence = Evidence("InvalidMessage", str(error))
-            return self._refused(held, Reason.INVALID_MESSAGE, evidence)
+            return self.refused(held, Reason.INVALID_MESSAGE, evidence)
         return None
 
     def _unfit(self, held: Held) -> Decision | None:

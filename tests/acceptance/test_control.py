@@ -64,7 +64,8 @@ def test_what_was_revoked_before_it_started_is_dead_lettered_and_what_runs_is_en
 ) -> None:
     """Waiting, delayed, waiting behind others in the worker, running: each by its own rule."""
     early, workflow = scene.send("mark", key="early"), "flow-1"
-    headers = {"rmqwork-workflow": json.dumps({"id": workflow})}
+    document = {"id": workflow, "link": [], "link_error": [], "then": []}
+    headers = {"rmqwork-workflow": json.dumps(document, separators=(",", ":"))}
     scene.rabbit.publish("default", b'{"key": "flow"}', "work.mark", "of-a-flow", headers)
     delayed = scene.app.send_task("work.mark", {"key": "delayed"}, countdown=1.0).id
     scene.app.revoke([early, delayed], workflow=workflow)

@@ -27,7 +27,6 @@ def test_ids_and_workflows_are_revoked():
     assert standing.revoked == 0
 
     standing.take(tasks)
-    assert not standing.revokes_workflows
     standing.take(flow)
 
     assert standing.revocation("1", None) is tasks
