@@ -148,7 +148,7 @@ class Asking:
             task = self._app.tasks.get(name)
             if each and task is not None:
                 source.values = task.each
-        return AsyncResult(task_id, name, source, parent=parent, children=links)
+        return AsyncResult(task_id, name, source, parent=parent, children=links, app=self._app)
 
     def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
         """The result of a task that was published somewhere; see `Publishing.result`."""

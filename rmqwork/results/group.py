@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rmqwork.errors import ResultsDisabled, ResultTimeout
 from rmqwork.results.entry import Entry
 from rmqwork.results.record import Record, State
 from rmqwork.results.result import AsyncResult, Source
+
+if TYPE_CHECKING:
+    from rmqwork.publishing import Publishing
 
 R = TypeVar("R")
 
@@ -38,6 +41,14 @@ class GroupResult(AsyncResult[list[R]]):
         super().__init__(id, "group", None, parent=parent, children=children)
         self._lock = threading.Lock()
         self._all: Future[Record] | None = None
+
+    def _ids(self) -> list[str]:
+        return [one for child in self.children for one in child._ids()]
+
+    def _revoker(self) -> Publishing:
+        if not self.children:
+            return super()._revoker()
+        return self.children[0]._revoker()
 
     @property
     def results(self) -> tuple[AsyncResult[R], ...]:

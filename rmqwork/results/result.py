@@ -168,32 +168,26 @@ class AsyncResult(Generic[R_co]):
     # ── ending ────────────────────────────────────────────────────────────────────────────────
 
     def revoke(self, *, terminate: bool = False) -> None:
-        """Have the task not run, or not run on; see `App.revoke`. With ``children``: all of them.
+        """Have the task not run, or not run on; see `App.revoke`. A group's: all its members.
 
         Raises:
             ResultsDisabled: this result was made by hand, and knows no app.
             PublishError: the broker did not take it.
         """
-        self._revoker().revoke(self._all(), terminate=terminate)
+        self._revoker().revoke(self._ids(), terminate=terminate)
 
     async def arevoke(self, *, terminate: bool = False) -> None:
         """`revoke` for asyncio."""
-        await self._revoker().arevoke(self._all(), terminate=terminate)
+        await self._revoker().arevoke(self._ids(), terminate=terminate)
 
     def _revoker(self) -> Publishing:
         if self._app is None:
             raise ResultsDisabled(f"the result {self.id} knows no app; use app.revoke(id)")
         return self._app
 
-    def _all(self) -> list[str]:
-        """The ids of this and of all below it."""
-        found: list[str] = []
-        left: list[AsyncResult[Any]] = [self]
-        while left:
-            one = left.pop()
-            found.append(one.id)
-            left += one.children
-        return found
+    def _ids(self) -> list[str]:
+        """The ids of the tasks that it stands for."""
+        return [self.id]
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
