@@ -2,6 +2,7 @@
 # make chaos   things are broken under load; a ledger tells what became of each message
 # make test    everything that is checked: format, lint, types, all tests
 # make check   the same without the tests that need a broker (seconds)
+# make containers  the image, its workers and Compose with real containers (a minute)
 # make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
 #
 # Another interpreter:   make PYTHON=python3.13 test
@@ -17,7 +18,7 @@ PROCESSES ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo chaos test check lint types pytest format venv clean
+.PHONY: help demo chaos test check containers lint types pytest format venv clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -32,6 +33,9 @@ test: lint types pytest
 
 check: lint types
 	$(BIN)/python -m pytest -m 'not broker and not store' $(ARGS)
+
+containers: venv
+	@scripts/containers $(BIN)/python $(ARGS)
 
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)

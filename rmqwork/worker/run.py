@@ -161,6 +161,7 @@ async def work(worker: Worker, signals: Stop) -> int:
         BrokerUnavailable: no broker within ``broker_wait``.
     """
     from rmqwork.monitor.health import HealthServer
+    from rmqwork.worker.orphans import reap_orphans
     from rmqwork.worker.shutdown import shut_down
 
     plan = worker.plan
@@ -169,15 +170,16 @@ async def work(worker: Worker, signals: Stop) -> int:
     worker.staff.start()
     consuming = asyncio.create_task(worker.consumption.run(), name="rmqwork-consume")
     ticking = asyncio.create_task(worker.tick(), name="rmqwork-tick")
+    reaping = asyncio.create_task(reap_orphans(lambda: worker.staff.template.pid))
     code = 1
     try:
         await _until_stopped(worker, consuming, signals)
         _log.info("stopping: no new task starts; %g s grace for those that run", plan.grace)
     finally:
         code = await shut_down(worker, plan.grace, signals.at_once)
-        for task in (consuming, ticking):
+        for task in (consuming, ticking, reaping):
             task.cancel()
-        await asyncio.gather(consuming, ticking, return_exceptions=True)
+        await asyncio.gather(consuming, ticking, reaping, return_exceptions=True)
         if health is not None:
             health.close()
     _log.info("stopped: %s", "all finished" if code == 0 else f"exit code {code}")

@@ -1,0 +1,1 @@
+"""Proofs with real containers, run by hand: `python -m deploy.proof.rolling` and `.cluster`."""
