@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
 
-from rmqwork.outcome import RetryLater
+from rmqwork.outcome import Replace, RetryLater
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    from rmqwork.canvas.signature import Signature
+
+    R = TypeVar("R")
     State = TypeVar("State", default=object)
 else:
     from typing import TypeVar
@@ -126,6 +129,20 @@ class Context(Generic[State]):
             RetryLater: always; it must not be caught.
         """
         raise RetryLater(countdown, count=count)
+
+    def replace(self, signature: Signature[R]) -> R:
+        """End this run, and run something else in the place of the task: ``return ctx.replace(…)``.
+
+        What comes after the task in its workflow comes after that; its last task has this task's
+        id, so that whoever waits gets its value.
+
+        Args:
+            signature: a call or a workflow that ends in one task.
+
+        Raises:
+            Replace: always; it must not be caught.
+        """
+        raise Replace(signature, self.task_id)
 
     def __repr__(self) -> str:
         return f"<Context {self.task} {self.task_id} attempt {self.attempt}>"

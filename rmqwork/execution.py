@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 from rmqwork import headers as names
 from rmqwork.codec import JSON, MAX_MESSAGE_SIZE, check_content, version_of
 from rmqwork.context import NEVER, Context, Progress, Signal
-from rmqwork.errors import ConfigurationError, InvalidMessage, TimeLimitExceeded, UnknownTask
-from rmqwork.evidence import evidence_of, text_of
+from rmqwork.ending import failed
+from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
+from rmqwork.evidence import text_of
 from rmqwork.outcome import (
     Evidence,
     Failure,
     Outcome,
     Reason,
-    Reject,
-    RetryLater,
     Success,
+    TaskControl,
     TimeLimitReached,
-    TryAgain,
 )
 from rmqwork.results.answering import Answers, Keep, keeper_of, keeping
-from rmqwork.retry import DEFAULT, LONGEST, Retry, decide, next_delay, wait_after
+from rmqwork.retry import Retry
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -49,9 +48,11 @@ class Plan:
 
     __slots__ = (
         "answers",
+        "answers_each",
         "call",
         "direct",
         "function",
+        "is_async",
         "kept",
         "load",
         "max_attempts",
@@ -78,6 +79,7 @@ class Plan:
         self.version = body.version
         self.call = task.call
         self.function = task.function
+        self.is_async = task.parameters.is_async
         self.policy = policy
         self.max_attempts = 1 if policy is None else policy.max_attempts
         self.time_limit = task.task_options.time_limit
@@ -90,6 +92,7 @@ class Plan:
         self.direct = not watched and not task.call.injects
         self.kept = kept and not task.task_options.ignore_result
         self.answers = Answers(task.name, lambda: task.values, max_size)
+        self.answers_each = Answers(task.name, lambda: task.each, max_size)
 
     def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """A message, or arguments by name, as the function is to be called with them."""
@@ -178,6 +181,7 @@ class TaskRunner:
             )
             for name, task in app.tasks.items()
         }
+        self._each: dict[str, Plan] = {}
         self.keep: Keep | None = None
         if self._keeper is not None:
             self.keep = keeping(self._keeper, lambda name: name not in plans or plans[name].kept)
@@ -203,6 +207,8 @@ class TaskRunner:
             if kind != JSON or extras:
                 check_content(kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))
+            if headers and names.EACH in headers:
+                plan = self._plan_of_each(plan)
             value = plan.load(body, version)
         except InvalidMessage as error:
             evidence = Evidence("InvalidMessage", text_of(error))
@@ -266,7 +272,7 @@ class TaskRunner:
                     self._hooks.executing(ctx, prepared.value)
                     result = await plan.call.arun(ctx, prepared.args, prepared.kwargs)
             outcome = _succeeded(prepared, result, start)
-        except (Reject, RetryLater) as error:
+        except TaskControl as error:
             outcome = failed(prepared, error, perf_counter() - start)
         except BaseException as error:
             task = asyncio.current_task()
@@ -278,6 +284,15 @@ class TaskRunner:
         if ctx is not None:
             self._hooks.executed(ctx, outcome)
         return outcome
+
+    def _plan_of_each(self, plan: Plan) -> Plan:
+        """The plan of ``map`` and ``starmap``: one message, a list of calls."""
+        each = self._each.get(plan.name)
+        if each is None:
+            from rmqwork.canvas.each import EachPlan
+
+            each = self._each[plan.name] = EachPlan(plan)
+        return each
 
     def timed_out(self, prepared: Prepared, seconds: float) -> Outcome:
         """The outcome of a run that was stopped at its time limit of so many seconds."""
@@ -337,60 +352,3 @@ def _succeeded(prepared: Prepared, value: object, start: float) -> Success:
 
 def _users_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {key: val for key, val in headers.items() if not key.startswith(("rmqwork-", "x-"))}
-
-
-def failed(prepared: Prepared, error: BaseException, duration: float) -> Outcome:
-    """The outcome of a run that has raised.
-
-    Args:
-        prepared: what was run.
-        error: what it raised.
-        duration: seconds that it took.
-    """
-    plan = prepared.plan
-    if isinstance(error, Reject):
-        reason = error.reason or "the task rejected its message"
-        evidence = Evidence("rmqwork.Reject", text_of(Exception(reason)))
-        return Failure(duration, Reason.REJECTED, evidence)
-    timed_out = isinstance(error, TimeLimitExceeded)
-    reason_of_end = Reason.TIME_LIMIT if timed_out else Reason.FAILED
-    counts = True
-    try:
-        if isinstance(error, RetryLater):
-            counts = error.count
-            delay = _later(prepared, error)
-            error = error.__cause__ or error.__context__ or error
-        elif plan.policy is None:
-            delay = None
-        else:
-            delay = decide(plan.policy, prepared.attempt, error, prepared.elapsed)
-    except ConfigurationError as broken:
-        found = evidence_of(error)
-        text = f"{found.message} (and there is no retry: {broken})"
-        return Failure(duration, reason_of_end, Evidence(found.type, text, found.traceback))
-    if delay is None:
-        return Failure(duration, reason_of_end, evidence_of(error))
-    return TryAgain(duration, delay, counts, evidence_of(error))
-
-
-def _later(prepared: Prepared, error: RetryLater) -> float | None:
-    """The delay that a `RetryLater` asks for; None = it was the last attempt.
-
-    Raises:
-        ConfigurationError: it, or the policy, says nothing usable.
-    """
-    policy = prepared.plan.policy or DEFAULT
-    seconds, attempt = error.seconds, prepared.attempt
-    if seconds is not None and not _is_delay(seconds):
-        raise ConfigurationError(f"RetryLater({seconds!r}): a number of seconds, 0 or more")
-    if not error.count:
-        delay = wait_after(policy, attempt, error, prepared.elapsed) if seconds is None else seconds
-        return min(delay, LONGEST)
-    allowed = next_delay(policy, attempt, error, prepared.elapsed)
-    if allowed is None:
-        return None
-    return min(allowed if seconds is None else seconds, LONGEST)
-
-
-def _is_delay(value: object) -> bool:
-    return isinstance(value, (int, float)) and value >= 0

@@ -44,6 +44,20 @@ class RetryLater(TaskControl):
         self.reason = reason
 
 
+class Replace(TaskControl):
+    """Run something else in the place of this task: ``return ctx.replace(signature)``.
+
+    Args:
+        signature: what is to run.
+        task_id: of the task that is replaced.
+    """
+
+    def __init__(self, signature: object, task_id: str) -> None:
+        super().__init__(f"replace {task_id} by {signature!r}")
+        self.signature = signature
+        self.task_id = task_id
+
+
 class TimeLimitReached(BaseException):
     """Raised in a task that has run for its time limit.
 

@@ -288,6 +288,44 @@ class Publishing(TaskRegistry):
         """Where what is no task's message is published, without the middleware."""
         return self._sender.port
 
+    def signature(
+        self,
+        what: str | TaskMessage,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        into: str | None = None,
+        immutable: bool = False,
+        version: int = 1,
+    ) -> Any:
+        """A signature of a task that need not be known here, or the one of its JSON.
+
+            app.signature(ResizeImage(url=url, width=64)) | app.signature("images.store", into="")
+            app.signature(text)                 # what signature.to_json() gave
+
+        Args:
+            what: a message, a task's name, or JSON.
+            fields: of the task's message, or its arguments by name.
+            into: which field takes the value before it in a chain; ``""``: the value is the whole
+                message. None: it is open only if the task is known here.
+            immutable: whether it takes nothing from a task before it.
+            version: of the fields, if the task is not known here.
+
+        Returns:
+            a `Signature`, an `Immutable` or a `Partial`.
+
+        Raises:
+            InvalidMessage: it is no signature, or the fields do not fit.
+        """
+        from rmqwork.canvas import serial
+        from rmqwork.canvas.signature import wrap
+
+        if isinstance(what, str) and what.lstrip().startswith("{"):
+            return wrap(serial.load(self.app, what))
+        if isinstance(what, TaskMessage):
+            return wrap(serial.of_message(self.app, what, immutable))
+        name = check_task_name(what, f"App {self.name!r}, signature")
+        return wrap(serial.of_name(self.app, name, fields or {}, into, immutable, version))
+
     @functools.cached_property
     def asking(self) -> Asking:
         """How this app asks for results."""

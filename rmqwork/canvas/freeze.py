@@ -45,6 +45,36 @@ def freeze(work: Work, below: Mapping[str, Any] = NOTHING) -> Node:
         raise ConfigurationError(_DEPTH) from None
 
 
+def replacement(signature: Any, task_id: str) -> bytes:
+    """The JSON of what runs in the place of a task.
+
+    Args:
+        signature: what ``ctx.replace`` was given.
+        task_id: of the task: the id of the last one that runs in its place.
+
+    Raises:
+        ConfigurationError: it is no signature, is not complete, or does not end in one task.
+        InvalidMessage: an argument does not fit.
+    """
+    from rmqwork.canvas.signature import Signature
+
+    if not isinstance(signature, Signature):
+        raise ConfigurationError(f"ctx.replace takes a complete signature, not {signature!r}")
+    node = last = freeze(signature.work, {"task_id": task_id})
+    while last.get("chain"):
+        last = last["chain"][-1]
+    if "task" not in last:
+        raise ConfigurationError(
+            f"ctx.replace({signature!r}): its value would be that of no task; end it with one "
+            "that takes the list: group(…) | task.s()"
+        )
+    if last["id"] != task_id:
+        raise ConfigurationError(
+            f"ctx.replace({signature!r}): leave its task_id= out; it gets that of this task"
+        )
+    return json.dumps(node, separators=(",", ":")).encode()
+
+
 def _node(work: Work, below: Mapping[str, Any]) -> Node:
     match work:
         case Step():

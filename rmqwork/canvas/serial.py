@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from rmqwork.canvas.named import NamedTask
 from rmqwork.canvas.work import Chain, Group, Step, Work
+from rmqwork.codec import dump_message
 from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.message import TaskMessage, message_info
 from rmqwork.validation import explain
 
 if TYPE_CHECKING:
@@ -44,6 +46,47 @@ def load(app: App, text: str) -> Work:
         return _work(app, json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidMessage(f"this is no signature as JSON: {error}") from error
+
+
+def of_message(app: App, message: TaskMessage, immutable: bool) -> Step:
+    """The call of the task that a message names, whether its function is known here or not."""
+    info = message_info(message)
+    task = app.tasks.get(info.name)
+    if task is not None:
+        return Step(task, (message,), immutable=immutable)
+    named = NamedTask(app, info.name, None, info.version, info.queue)
+    return Step(named, (), json.loads(dump_message(message)), immutable=immutable)
+
+
+def of_name(
+    app: App,
+    name: str,
+    fields: Mapping[str, Any],
+    into: str | None,
+    immutable: bool,
+    version: int,
+) -> Step:
+    """The call of a task by its name.
+
+    Raises:
+        InvalidMessage: the fields do not fit.
+    """
+    task = app.tasks.get(name)
+    if task is None:
+        is_open = into is not None and not immutable
+        step = Step(NamedTask(app, name, into, version), (), fields, {}, immutable, is_open)
+        step.task.filling.check((), fields, is_open=is_open)
+        return step
+    filling = task.filling
+    if into is not None and into != filling.into:
+        raise InvalidMessage(
+            f"{name}: the value before it becomes its argument {filling.into!r}, not {into!r}"
+        )
+    if task.parameters.message is not None and (fields or immutable or into is None):
+        return Step(task, (task.encode_fields(fields).value,), immutable=immutable)
+    is_open = not immutable and filling.is_open((), fields)
+    filling.check((), fields, is_open=is_open)
+    return Step(task, (), fields, {}, immutable, is_open)
 
 
 def _plain(work: Work) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rmqwork.canvas.carry import Carry, TooLarge
 from rmqwork.canvas.document import Workflow, attach, detach
 from rmqwork.canvas.flow import launch
 from rmqwork.canvas.freeze import Node, freeze
-from rmqwork.canvas.work import NOTHING, Chain, Step, Work, is_open, steps_of
+from rmqwork.canvas.work import NOTHING, Chain, Group, Step, Work, is_open, steps_of
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.ids import uuid7
 from rmqwork.options import CallOptions, parse
@@ -42,7 +42,7 @@ def start(work: Work, verbs: tuple[str, str]) -> AsyncResult[Any]:
     warn_on_loop(*verbs)
     app = _app_of(work)
     if app is None:
-        return nothing_to_do()
+        return _nothing(work)
     timeout = _timeout(work)
     app.asking.begin(timeout)
     publications, result = compose(app, work)
@@ -57,7 +57,7 @@ async def astart(work: Work) -> AsyncResult[Any]:
         return await work.task.registry.app.apublish_encoded(encoded, options)
     app = _app_of(work)
     if app is None:
-        return nothing_to_do()
+        return _nothing(work)
     timeout = _timeout(work)
     await app.asking.abegin(timeout)
     publications, result = compose(app, work)
@@ -137,6 +137,11 @@ def _app_of(work: Work) -> App | None:
     """The app that publishes: that of the first task; None: there is nothing to publish."""
     steps = steps_of(work)
     return steps[0].task.registry.app if steps else None
+
+
+def _nothing(work: Work) -> AsyncResult[Any]:
+    """The result of an empty chain or group."""
+    return GroupResult(uuid7(), ()) if isinstance(work, Group) else nothing_to_do()
 
 
 def _timeout(work: Work) -> float | None:
