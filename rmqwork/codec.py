@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from rmqwork import headers
 from rmqwork.arguments import Arguments
+from rmqwork.compression import ZSTD, compress, decompress
 from rmqwork.errors import InvalidMessage, UnknownTask
 from rmqwork.ids import uuid7
 from rmqwork.message import MessageInfo, TaskMessage, message_info
@@ -189,6 +190,7 @@ def compose(
     version: int = 1,
     max_size: int = MAX_MESSAGE_SIZE,
     reply_to: str | None = None,
+    compress_above: int | None = None,
 ) -> Publication:
     """The publication of a task's message.
 
@@ -202,10 +204,14 @@ def compose(
         version: of the message class; only others than 1 are written.
         max_size: bytes of a body at most.
         reply_to: the queue that wants its result.
+        compress_above: bytes above which the body is compressed; None = it never is.
 
     Raises:
         InvalidMessage: the body is too large, or a property cannot be carried.
     """
+    encoding = None
+    if compress_above is not None and len(body) > compress_above:
+        body, encoding = compress(body), ZSTD
     if len(body) > max_size:
         raise InvalidMessage(
             f"{name}: its body takes {len(body):,} bytes, and the broker takes {max_size:,}; store "
@@ -228,6 +234,7 @@ def compose(
         headers=extra,
         due=options.due(now),
         priority=options.priority,
+        content_encoding=encoding,
         correlation_id=task_id if reply_to else None,
         reply_to=reply_to,
         timestamp=int(now),
@@ -235,18 +242,20 @@ def compose(
     )
 
 
-def check_content(content_type: str | None, content_encoding: str | None) -> None:
-    """Refuse bodies that are not plain JSON.
+def plain_body(body: bytes, content_type: str | None, content_encoding: str | None) -> bytes:
+    """The JSON of a body, decompressed if it is compressed.
 
     Raises:
-        InvalidMessage: see above.
+        InvalidMessage: it is something else.
     """
-    if content_encoding and content_encoding.lower() not in ("identity", "utf-8"):
+    encoding = content_encoding.lower() if content_encoding else ""
+    if encoding not in ("", "identity", "utf-8", ZSTD):
         raise InvalidMessage(
-            f"content_encoding {_short(content_encoding)!r} is not known here; send plain JSON"
+            f"content_encoding {_short(encoding)!r} is not known here; send plain JSON, or zstd"
         )
     if content_type and content_type.partition(";")[0].strip().lower() != JSON:
         raise InvalidMessage(f"content_type {_short(content_type)!r} is not {JSON}")
+    return decompress(body) if encoding == ZSTD else body
 
 
 def version_of(value: object) -> int:

@@ -42,6 +42,8 @@ class Settings:
         app: the app of the command line, ``module:attribute``.
         publish_timeout: how long a publish waits for the broker and its confirm.
         max_message_size: bytes of a body at most.
+        compress_above: bytes of a body above which it is compressed with zstd (``10kB``; extra
+            ``rmqwork[zstd]``); None = none is. Steps of a workflow never are.
         heartbeat: between heartbeats; None = what the broker says.
         concurrency: tasks at once in the threads of one executor process.
         async_concurrency: async tasks at once on the event loop of one executor process.
@@ -66,6 +68,7 @@ class Settings:
     app: str | None = None
     publish_timeout: float = 30.0
     max_message_size: int = 16 * 1024 * 1024
+    compress_above: int | None = None
     heartbeat: int | None = None
     concurrency: int = 8
     async_concurrency: int = 100
@@ -103,6 +106,7 @@ class SettingsArguments(TypedDict, total=False):
     results_ttl: float | None
     publish_timeout: float | None
     max_message_size: int | None
+    compress_above: int | str | None
     heartbeat: int | None
     concurrency: int | None
     async_concurrency: int | None
@@ -288,6 +292,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "app": _text,
     "publish_timeout": _seconds(above=True),
     "max_message_size": _count(1),
+    "compress_above": _size,
     "heartbeat": _count(0, 65535),
     "concurrency": _count(1, 10_000),
     "async_concurrency": _count(1, 1_000_000),

@@ -11,7 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import headers as names
-from rmqwork.codec import JSON, MAX_MESSAGE_SIZE, check_content, version_of
+from rmqwork.codec import JSON, MAX_MESSAGE_SIZE, plain_body, version_of
 from rmqwork.context import NEVER, Context, Progress, Signal
 from rmqwork.ending import failed
 from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
@@ -205,7 +205,7 @@ class TaskRunner:
             return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
         try:
             if kind != JSON or extras:
-                check_content(kind, extras and extras.get("content_encoding"))
+                body = plain_body(body, kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))
             if headers and names.EACH in headers:
                 plan = self._plan_of_each(plan)

@@ -162,6 +162,7 @@ class Publishing(TaskRegistry):
     def compose(self, encoded: Encoded, options: CallOptions) -> Publication:
         """The publication of a message: its route and its properties."""
         route = self.route(encoded, options)
+        linked = options.link or options.link_error  # its body may have to go into an envelope
         publication = codec.compose(
             encoded.name,
             encoded.body,
@@ -172,8 +173,9 @@ class Publishing(TaskRegistry):
             version=encoded.version,
             max_size=self.settings.max_message_size,
             reply_to=self.asking.reply_to(encoded.name),
+            compress_above=None if linked else self.settings.compress_above,
         )
-        if options.link or options.link_error:
+        if linked:
             from rmqwork.canvas.starting import with_links
 
             return with_links(publication, options)

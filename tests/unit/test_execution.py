@@ -20,6 +20,7 @@ from rmqwork import (
     RetryLater,
     TaskMessage,
 )
+from rmqwork.compression import compress
 from rmqwork.execution import Prepared
 from rmqwork.outcome import Failure, Outcome, Reason, Success, TimeLimitReached, TryAgain
 
@@ -62,6 +63,20 @@ def test_a_message_becomes_a_call(app, delivery):
     )
     assert isinstance(outcome_of(app, delivery("shop.add", b'{"x":1,"z":9}')), Success)
     assert calls == [Resize(width=5), Resize(width=6), (1, 2, 9)]
+
+
+def test_a_compressed_message_is_unpacked_where_it_runs(app, delivery):
+    calls = []
+
+    @app.task
+    def note(text: str) -> None:
+        calls.append(text)
+
+    body = compress(b'{"text":"long"}')
+    outcome = outcome_of(app, delivery("shop.note", body, extras={"content_encoding": "zstd"}))
+
+    assert isinstance(outcome, Success)
+    assert calls == ["long"]
 
 
 def test_positional_only_parameters_keep_their_defaults(app, delivery):
