@@ -37,7 +37,22 @@ ERROR_MESSAGE: Final = "rmqwork-error-message"
 ERROR_TRACEBACK: Final = "rmqwork-error-traceback"
 ERROR_AT: Final = "rmqwork-error-at"
 """When the error happened: ISO 8601, UTC."""
-ERROR_HEADERS: Final = (ERROR_REASON, ERROR_TYPE, ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_AT)
+ERROR_SIGNAL: Final = "rmqwork-error-signal"
+"""What killed the process of the task: ``SIGSEGV``."""
+ERROR_EXIT_CODE: Final = "rmqwork-error-exit-code"
+"""With which its process exited."""
+ERROR_PEAK_MEMORY: Final = "rmqwork-error-peak-memory"
+"""The bytes of memory that its process had at most."""
+ERROR_HEADERS: Final = (
+    ERROR_REASON,
+    ERROR_TYPE,
+    ERROR_MESSAGE,
+    ERROR_TRACEBACK,
+    ERROR_AT,
+    ERROR_SIGNAL,
+    ERROR_EXIT_CODE,
+    ERROR_PEAK_MEMORY,
+)
 
 _ROUTING: Final = frozenset({"CC", "BCC"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -86,11 +86,13 @@ class Evidence:
         type: the exception's class, qualified unless builtin: ``ValueError``, ``shop.Busy``.
         message: the exception's text.
         traceback: the formatted traceback, or an empty string.
+        facts: more headers of the dead letter, with their values.
     """
 
     type: str
     message: str
     traceback: str = ""
+    facts: tuple[tuple[str, str | int], ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ def dead_letter(held: Held, reason: Reason, evidence: Evidence, host: str) -> Pu
     }
     if evidence.traceback:
         headers[names.ERROR_TRACEBACK] = cut_front(evidence.traceback, _TRACEBACK_BYTES)
+    headers.update(evidence.facts)
     return _copy(held, "", dead_letter_queue(held.queue), headers, None)
 
 

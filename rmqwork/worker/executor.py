@@ -12,7 +12,8 @@ from enum import Enum
 from typing import Protocol
 
 from rmqwork.errors import PublishError
-from rmqwork.worker.executors.marks import Marks, create
+from rmqwork.worker.executors.last_words import SIZE, LastWords, Remains
+from rmqwork.worker.executors.marks import Marks, create, size
 from rmqwork.worker.pipe import Pipe
 from rmqwork.worker.wire import Message, published_message
 
@@ -42,6 +43,7 @@ class Death:
         unfinished: deliveries that were started and whose outcome has not come: the suspects.
             With their start as ``time.monotonic()``.
         unstarted: deliveries that were sent and never started.
+        words: its last log lines, and where it crashed.
         expected: whether it left by itself with exit code 0 after it was told to.
     """
 
@@ -52,6 +54,7 @@ class Death:
     error: str | None = None
     unfinished: Mapping[int, float] = field(default_factory=dict)
     unstarted: tuple[int, ...] = ()
+    words: LastWords = field(default_factory=LastWords)
     expected: bool = False
 
     @property
@@ -67,9 +70,14 @@ class Death:
         if self.error is not None:
             return self.error
         if self.signal is not None:
-            with_name = {item.value: item.name for item in signal.Signals}
-            return f"killed by {with_name.get(self.signal, f'signal {self.signal}')}"
+            return f"killed by {self.signal_name}"
         return f"exit code {self.exit_code}"
+
+    @property
+    def signal_name(self) -> str:
+        """``SIGSEGV``; ``signal 35`` where it has no name; an empty string where there was none."""
+        with_name = {item.value: item.name for item in signal.Signals}
+        return with_name.get(self.signal, f"signal {self.signal}") if self.signal else ""
 
 
 class ExecutorEvents(Protocol):
@@ -121,8 +129,10 @@ class Executor:
         control, their_control = socket.socketpair()
         by_threads, their_threads = socket.socketpair()
         by_loop, their_loop = socket.socketpair()
-        marks = create(threads + async_tasks)
-        self._marks = Marks(marks, threads + async_tasks)
+        slots = threads + async_tasks
+        marks = create(slots, SIZE)
+        self._marks = Marks(marks, slots)
+        self._remains = Remains(marks, size(slots))
         self._fds = [
             their_control.detach(),
             their_threads.detach(),
@@ -287,6 +297,8 @@ class Executor:
         self._sent.clear()
         for pipe in (self._control, self._by_threads, self._by_loop):
             pipe.close()
+        words = self._remains.read()
+        self._remains.close()
         self._marks.close()
         for fd in self.take_fds():
             os.close(fd)
@@ -298,6 +310,7 @@ class Executor:
                 error=death.error or self._error,
                 unfinished=unfinished,
                 unstarted=unstarted,
+                words=words,
                 expected=told and death.exit_code == 0,
             ),
         )

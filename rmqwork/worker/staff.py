@@ -17,7 +17,7 @@ from rmqwork.worker.held import Held
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template, TemplateKilled
 from rmqwork.worker.recycling import Recycling
-from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence
+from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence, with_words
 
 _log = logging.getLogger(__name__)
 _QUICK_DEATH: Final = 5.0
@@ -178,9 +178,13 @@ class Staff:
                 self.failure.set_result(death.error)
             return
         if condemned is not None:
-            self._executed(*condemned, started)
+            self._executed(*condemned, started, death)
         elif started:
-            _log.error("executor %s: %s, with %d running", death.pid, death.text, len(started))
+            fields = {FIELDS: {TRACEBACK: death.words.fault}} if death.words.fault else None
+            text = death.text
+            _log.error(
+                "executor %s: %s, with %d running", death.pid, text, len(started), extra=fields
+            )
             self._blame(started, death)
         elif not death.expected:
             text, traceback = death.account
@@ -197,7 +201,8 @@ class Staff:
             return
         [held] = started
         task = self._plan.manifest.tasks[str(held.delivery.type)]
-        outcome = after_crash(held.attempt, task.max_attempts, crash_evidence(death))
+        evidence = crash_evidence(death, death.unfinished[held.number])
+        outcome = after_crash(held.attempt, task.max_attempts, evidence)
         self._owner.finish(held, outcome, crashed=True)
 
     def condemn(self, executor: Executor, number: int, outcome: Outcome) -> None:
@@ -207,12 +212,15 @@ class Staff:
             self._condemned[executor] = (number, outcome)
             executor.kill(signal.SIGKILL)
 
-    def _executed(self, number: int, outcome: Outcome, started: Sequence[Held]) -> None:
+    def _executed(
+        self, number: int, outcome: Outcome, started: Sequence[Held], death: Death
+    ) -> None:
         """An executor was killed because of one task."""
         self._owner.not_started([held for held in started if held.number != number])
         for held in started:
             if held.number == number:
-                self._owner.finish(held, outcome)
+                words = death.words.since(death.unfinished[number])
+                self._owner.finish(held, with_words(outcome, words))
 
     def _out_of_time(self, held: Held, limit: float) -> Outcome:
         task = self._plan.manifest.tasks[str(held.delivery.type)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Final
 
+from rmqwork import headers as names
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, TryAgain
+from rmqwork.sizes import show_size
 from rmqwork.types import Delivery
 from rmqwork.worker.executor import Death
 from rmqwork.worker.held import Held, number_header
@@ -94,8 +97,28 @@ def _wait(attempt: int) -> float:
     return min(_WAIT_MOST, _WAIT_FIRST * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
 
 
-def crash_evidence(death: Death) -> Evidence:
-    """How a process died, for people."""
-    memory = f" (peak memory {death.peak_memory / 1e6:.0f} MB)" if death.peak_memory else ""
+def crash_evidence(death: Death, since: float = 0.0) -> Evidence:
+    """How a process died: in words, as headers, and with what it has left.
+
+    Args:
+        death: of the process.
+        since: when the run that is to blame began, as ``time.monotonic()``.
+    """
+    memory = f" (peak memory {show_size(death.peak_memory)})" if death.peak_memory else ""
     hint = "; SIGKILL may be the kernel's answer to too little memory" if death.signal == 9 else ""
-    return Evidence("WorkerCrashed", f"the process that ran the task: {death.text}{memory}{hint}")
+    text = f"the process that ran the task: {death.text}{memory}{hint}"
+    facts: list[tuple[str, str | int]] = []
+    if death.signal is not None:
+        facts.append((names.ERROR_SIGNAL, death.signal_name))
+    elif death.exit_code is not None:
+        facts.append((names.ERROR_EXIT_CODE, death.exit_code))
+    if death.peak_memory:
+        facts.append((names.ERROR_PEAK_MEMORY, death.peak_memory))
+    return Evidence("WorkerCrashed", text, death.words.since(since), facts=tuple(facts))
+
+
+def with_words(outcome: Outcome, words: str) -> Outcome:
+    """An outcome whose evidence has the last words of the process in place of a traceback."""
+    if not words or not isinstance(outcome, (TryAgain, Failure)):
+        return outcome
+    return replace(outcome, evidence=replace(outcome.evidence, traceback=words))

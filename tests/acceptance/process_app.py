@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import logging
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -194,6 +196,37 @@ def interrupts() -> None:
 @app.task
 def segfaults() -> None:
     ctypes.string_at(0)
+
+
+@app.task
+def eats(most: int) -> None:
+    """More memory than its process may have."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + most, limits[1]))
+    try:
+        bytearray(2 * most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+@app.task
+def score() -> None:
+    """How willingly the kernel kills this process, beside its parent's parent."""
+    worker = int(Path(f"/proc/{os.getppid()}/status").read_text().split("PPid:")[1].split()[0])
+    of_worker = int(Path(f"/proc/{worker}/oom_score_adj").read_text())
+    assert int(Path("/proc/self/oom_score_adj").read_text()) > min(of_worker, 999)
+
+
+@app.task
+def says_and_dies(word: str) -> None:
+    logging.getLogger("shop").warning("the last word is %s", word)
+    ctypes.string_at(0)
+
+
+@app.task
+def says(word: str) -> None:
+    logging.getLogger("shop").warning("a word before is %s", word)
 
 
 @app.task

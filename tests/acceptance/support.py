@@ -108,6 +108,7 @@ class Worker:
         args: of the command line, after the app.
         app: ``module:attribute``.
         env: more of the environment.
+        stdout: a descriptor for what tasks print.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Worker:
         queues: Iterable[str] = ("default",),
         app: str = WORK,
         env: Mapping[str, str] | None = None,
+        stdout: int = subprocess.DEVNULL,
     ) -> None:
         self._mark = secrets.token_hex(8)
         environment = {
@@ -136,7 +138,7 @@ class Worker:
             cwd=ledger.path.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",

@@ -199,6 +199,23 @@ class TestWhatTasksDoToTheirProcess:
             assert pool.twice == []
             assert executor.state is State.READY
 
+    async def test_memory_that_is_refused_is_a_failure_of_the_task_alone(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            failure = await pool.outcome(pool.start(executor, "eats", most=100_000_000))
+
+            assert isinstance(failure, Failure)
+            assert failure.evidence.type == "MemoryError"
+            assert isinstance(await pool.outcome(pool.start(executor, "noop")), Success)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")
+    async def test_the_kernel_kills_an_executor_before_the_worker(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            outcome = await pool.outcome(pool.start(executor, "score"))
+            assert isinstance(outcome, Success), outcome
+
     async def test_sigterm_is_the_workers_to_answer(self):
         async with Pool() as pool:
             executor = await pool.executor()
@@ -236,6 +253,21 @@ class TestDeath:
             assert set(death.unfinished) == set(running)
             assert set(death.unstarted) == set(waiting)
             assert not death.expected
+
+    async def test_last_words_are_the_log_of_the_run_and_where_it_crashed(self):
+        async with Pool(RMQWORK_LOG_LEVEL="INFO") as pool:
+            executor = await pool.executor()
+            await pool.outcome(pool.start(executor, "says", word="apple"))
+
+            number = pool.start(executor, "says_and_dies", word="pear")
+            death = await pool.death(executor)
+
+            words = death.words.since(death.unfinished[number])
+            assert words.startswith("Fatal Python error: Segmentation fault\n\nCurrent thread")
+            assert " in says_and_dies" in words
+            assert " in _receive" not in words, "of another thread"
+            assert words.endswith("WARNING the last word is pear")
+            assert "apple" not in words
 
     @pytest.mark.parametrize(
         ("task", "exit_code", "number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,9 @@ class TestExecutors:
             assert properties.headers["rmqwork-error-reason"] == "worker-crashed"
             assert "SIGKILL" in properties.headers["rmqwork-error-message"]
             assert properties.headers["rmqwork-attempt"] == 3
+            assert properties.headers["rmqwork-error-signal"] == "SIGKILL"
+            assert properties.headers["rmqwork-error-peak-memory"] > 5_000_000
+            assert "it was nice here" in properties.headers["rmqwork-error-traceback"]
             scene.send("mark", key="after")
             scene.ledger.wait(1, "ran", key="after")
 
@@ -165,6 +169,7 @@ class TestLimits:
             assert properties.message_id == overruns
             assert properties.headers["rmqwork-error-reason"] == "time-limit"
             assert properties.headers["rmqwork-attempt"] == 1
+            assert "this will take long" in properties.headers["rmqwork-error-traceback"]
             gate.touch()
             assert scene.ledger.wait(1, "ran", id=innocent)[0]["attempt"] == 1
             assert len(scene.ledger.lines("started", id=overruns)) == 1
@@ -199,6 +204,23 @@ class TestTasks:
             assert {line["key"] for line in by_threads} == {f"{n} by a thread" for n in range(10)}
             assert {line["key"] for line in by_loop} == {f"{n} by the loop" for n in range(10)}
             assert scene.ledger.count("ran") == 40
+
+    def test_one_that_floods_a_pipe_that_nobody_reads_waits_alone(
+        self, vhost_url: str, tmp_path: Path
+    ):
+        reading, writing = os.pipe()
+        with os.fdopen(reading), os.fdopen(writing), Scene(vhost_url, tmp_path) as scene:
+            worker = scene.worker("-c", "2", "--grace", "1", stdout=writing)
+            floods = scene.send("floods", size=1_000_000)
+            scene.ledger.wait(1, "started")
+
+            for number in range(20):
+                scene.send("mark", key=str(number))
+
+            scene.ledger.wait(20, "ran", task="work.mark")
+            assert not scene.ledger.lines("ran", id=floods)
+            assert worker.stop() == 3
+            assert worker.log("handed back unfinished")
 
     @pytest.mark.parametrize("task", ["pools", "threads"])
     def test_tasks_have_pools_and_threads(self, vhost_url: str, tmp_path: Path, task: str):

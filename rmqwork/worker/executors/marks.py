@@ -19,15 +19,20 @@ from typing import Final
 SLOT_SIZE: Final = 16
 
 
-def create(slots: int) -> int:
-    """A descriptor of anonymous shared memory for so many marks, all idle."""
+def create(slots: int, more: int = 0) -> int:
+    """A descriptor of anonymous shared memory for so many marks, all idle, and ``more`` bytes."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("rmqwork-marks", os.MFD_CLOEXEC)
     else:  # macOS: an unlinked file
         fd, path = tempfile.mkstemp(prefix="rmqwork-marks-")
         os.unlink(path)
-    os.ftruncate(fd, max(slots, 1) * SLOT_SIZE)
+    os.ftruncate(fd, size(slots) + more)
     return fd
+
+
+def size(slots: int) -> int:
+    """The bytes of so many marks; what else is in the memory comes behind them."""
+    return max(slots, 1) * SLOT_SIZE
 
 
 class Marks:
@@ -39,7 +44,7 @@ class Marks:
     """
 
     def __init__(self, fd: int, slots: int) -> None:
-        self._memory = mmap.mmap(fd, max(slots, 1) * SLOT_SIZE)
+        self._memory = mmap.mmap(fd, size(slots))
         view = memoryview(self._memory)
         self._numbers = view.cast("Q")
         self._starts = view.cast("d")

@@ -31,6 +31,16 @@ def die_with_parent(signal_number: int, parent: int) -> None:
         os._exit(EXIT_ORPHANED)
 
 
+def be_killed_first(more: int = 300) -> None:
+    """Where memory is short, have the kernel kill this process before the worker process, which
+    holds the connection and can tell what happened (proc(5), ``oom_score_adj``).
+    """
+    with suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = min(1000, int(file.read()) + more)
+        file.seek(0)
+        file.write(str(score))
+
+
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent dies, to reap them (Linux, prctl(2)).
 

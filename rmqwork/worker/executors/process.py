@@ -18,11 +18,12 @@ from typing import Any, Final, NoReturn
 
 from rmqwork.worker.executors.control import ControlThread
 from rmqwork.worker.executors.inbox import Inbox
+from rmqwork.worker.executors.last_words import LastLines
 from rmqwork.worker.executors.loading import AppNotLoaded, load_app, user_traceback
 from rmqwork.worker.executors.loop import TaskLoop
-from rmqwork.worker.executors.marks import Marks
+from rmqwork.worker.executors.marks import Marks, size
 from rmqwork.worker.executors.outlet import Outlet
-from rmqwork.worker.executors.parent import die_with_parent
+from rmqwork.worker.executors.parent import be_killed_first, die_with_parent
 from rmqwork.worker.executors.pipe_publisher import PipePublisher
 from rmqwork.worker.executors.threads import TaskThreads
 
@@ -79,6 +80,7 @@ def _settle_in(parent: int) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     die_with_parent(signal.SIGKILL, parent)
+    be_killed_first()
     # SIGTERM to a whole control group (systemd) or session is the worker process's to answer.
     # A handler and not SIG_IGN, which what we execute would inherit.
     signal.signal(signal.SIGTERM, _left_to_the_worker)
@@ -139,7 +141,9 @@ class ExecutorProcess:
         self._outlet = Outlet(self._control)
         self._thread_inbox = Inbox(thread_socket, self._give_back)
         self._async_inbox = Inbox(async_socket, self._give_back)
-        self._marks = Marks(marks, assignment.threads + assignment.async_tasks)
+        slots = assignment.threads + assignment.async_tasks
+        self._marks = Marks(marks, slots)
+        self._last_lines = LastLines(marks, size(slots))
         os.close(marks)
         self._publisher = PipePublisher(self._outlet)
         self._stopping = threading.Event()
@@ -164,12 +168,14 @@ class ExecutorProcess:
                 self._outlet.send((("import-error", str(error)),))
                 return EXIT_IMPORT_ERROR
         app.use_publisher(self._publisher)
+        self._last_lines.install()
         lifespan = Lifespan(app.open_lifespan(), self._loop)
         try:
             state = lifespan.enter()
         except BaseException as error:
             self._outlet.send((("lifespan-error", user_traceback(error)),))
             return EXIT_LIFESPAN_ERROR
+        self._last_lines.install()  # once more: logging is often set up in there
         self._loop.run_until_complete(self._serve(app, state))
         try:
             lifespan.leave()
@@ -257,6 +263,7 @@ class ExecutorProcess:
         """In a child that a task has forked: it must not hold what tells the worker of our end."""
         if not self._outlet.disowned:
             self._outlet.disown()
+            self._last_lines.disown()
             self._thread_inbox.disown()
             self._async_inbox.disown()
 

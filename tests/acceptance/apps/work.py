@@ -183,6 +183,7 @@ def dies(ctx: Context, path: str = "") -> None:
     note("started", ctx)
     if path:
         until_file(path)
+    ctx.log.warning("it was nice here")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -192,6 +193,14 @@ def innocent(ctx: Context, path: str, key: str) -> None:
     until_file(path)
     time.sleep(0.3)
     note("ran", ctx, key=key)
+
+
+@task()
+def floods(ctx: Context, size: int) -> None:
+    note("started", ctx)
+    for _ in range(size // 1000):
+        print("x" * 999)
+    note("ran", ctx)
 
 
 @task()
@@ -223,6 +232,7 @@ def keeps(ctx: Context, size: int) -> None:
 @task(hard_time_limit=1.0)
 def overruns(ctx: Context) -> None:
     note("started", ctx)
+    ctx.log.warning("this will take long")
     time.sleep(600)
 
 
