@@ -113,6 +113,9 @@ class Recycling:
         if self._pair is not None and self._pair[1] is executor:
             (old, _), self._pair = self._pair, None
             self._leaving[old] = self.clock()
+            _log.info(
+                "executor %s has the place of executor %s, which leaves", executor.pid, old.pid
+            )
             self.retire(old)
 
     def died(self, executor: Executor) -> bool:

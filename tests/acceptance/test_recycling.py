@@ -42,6 +42,7 @@ def test_above_max_memory_when_its_task_has_ended(vhost_url: str, tmp_path: Path
 
         # When its replacement has come
         worker.wait_log("is being replaced: it has")
+        worker.wait_log("has the place of")
         scene.send("mark")
 
         # Then that one takes what comes, and the old one finishes what runs, and leaves
