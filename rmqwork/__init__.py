@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Unroutable,
         WorkerCrashed,
     )
+    from rmqwork.kill_switch import KillSwitch
     from rmqwork.message import TaskMessage
     from rmqwork.middleware import Middleware
     from rmqwork.outcome import Reject, RetryLater
@@ -64,6 +65,7 @@ __all__ = [
     "GroupResult",
     "Immutable",
     "InvalidMessage",
+    "KillSwitch",
     "Middleware",
     "Nacked",
     "Partial",
@@ -111,6 +113,7 @@ _PLACES = {
     "Immutable": "canvas.signature",
     "Middleware": "middleware",
     "Partial": "canvas.signature",
+    "KillSwitch": "kill_switch",
     "Queue": "topology",
     "Reject": "outcome",
     "Retry": "retry",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rmqwork.config import Settings
+from rmqwork.kill_switch import KillSwitch
 from rmqwork.topology import (
     Bind,
     Declaration,
@@ -54,17 +55,19 @@ class QueueEntry:
         type: ``quorum`` or ``classic``.
         bounded: whether a publish to it can be refused because it is full.
         consumed: the names of the queues that a worker for it reads, the main one first.
+        kill_switch: when less is to be taken from it.
     """
 
     name: str
     type: str
     bounded: bool
     consumed: tuple[str, ...]
+    kill_switch: KillSwitch | None = None
 
     @classmethod
     def of(cls, queue: Queue) -> QueueEntry:
         """The entry of a queue."""
-        return cls(queue.name, queue.type, queue.bounded, queue.consumed())
+        return cls(queue.name, queue.type, queue.bounded, queue.consumed(), queue.kill_switch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,14 @@ class Manifest:
 
 
 def _queue_entry(values: Mapping[str, Any]) -> QueueEntry:
-    return QueueEntry(**{**values, "consumed": tuple(values["consumed"])})
+    switch = values.get("kill_switch")
+    return QueueEntry(
+        **{
+            **values,
+            "consumed": tuple(values["consumed"]),
+            "kill_switch": None if switch is None else KillSwitch(**switch),
+        }
+    )
 
 
 _KINDS: Mapping[str, type[DeclareExchange] | type[DeclareQueue] | type[Bind]] = {

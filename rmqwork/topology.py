@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from rmqwork.errors import ConfigurationError
+from rmqwork.kill_switch import KillSwitch
 
 TASKS_EXCHANGE: Final = "rmqwork.tasks"
 """The topic exchange that tasks go through unless the app says otherwise."""
@@ -119,6 +120,7 @@ class Queue:
         max_priority: classic queues: the number of priorities (1 to 255). Quorum queues on
             RabbitMQ 4.x have priorities without it.
         message_ttl: seconds after which a waiting message goes to the dead-letter queue.
+        kill_switch: when workers are to take less from it, because its tasks fail.
         arguments: further ``x-`` arguments of the declaration.
     """
 
@@ -129,6 +131,7 @@ class Queue:
     max_length_bytes: int | None = None
     max_priority: int | None = None
     message_ttl: float | None = None
+    kill_switch: KillSwitch | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,6 +142,10 @@ class Queue:
             )
         for name in ("max_length", "max_length_bytes", "message_ttl"):
             _check_above_0(self.name, name, getattr(self, name))
+        if not isinstance(self.kill_switch, KillSwitch | None):
+            raise ConfigurationError(
+                f"queue {self.name!r}: kill_switch is a KillSwitch(...), not {self.kill_switch!r}"
+            )
         if self.max_priority is not None:
             if self.type == "quorum":
                 raise ConfigurationError(

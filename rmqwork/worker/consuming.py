@@ -58,6 +58,8 @@ class _Served:
     tags: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     paused: set[str] = field(default_factory=set)
+    at_rest: bool = False
+    """Without consumers because it is paused, or was until just now."""
 
 
 class Consumption:
@@ -104,7 +106,7 @@ class Consumption:
     def consuming(self) -> bool:
         """Whether every queue has its consumer now, but for those that are paused."""
         return self._link is not None and all(
-            bool(served.tags or served.paused)
+            bool(served.tags or served.paused or served.at_rest)
             and served.channel is not None
             and served.channel.is_open
             for served in self._queues.values()
@@ -317,11 +319,13 @@ class Consumption:
             )
             fresh.append(tag)
         served.tags = fresh
+        served.at_rest = False
         for tag in old:
             await channel.cancel(tag)
 
     async def _pause(self, served: _Served, channel: ConsumeChannel) -> None:
         tags, served.tags = served.tags, []
+        served.at_rest = True
         for tag in tags:
             await channel.cancel(tag)
         self._consumer.paused(served.name)
@@ -358,4 +362,5 @@ class Consumption:
         if served.channel is channel:
             served.channel = None
             served.tags = []
+            served.at_rest = False
         self._consumer.channel_lost(channel)

@@ -134,7 +134,7 @@ class Control:
         def waits(held: Held) -> bool:
             return held.queue == queue
 
-        for held in worker.ready.remove(waits) + worker.dispatcher.suspects.remove(waits):
+        for held in worker.remove(waits):
             worker.hand_back(held)
         for seat in worker.dispatcher.seats:
             numbers = [held.number for held in seat.held.values() if waits(held)]

@@ -34,6 +34,7 @@ class Inspection:
 
         worker = self._worker
         running, prefetched = self._tasks()
+        switches = worker.switches.detail()
         waiting = Counter(held.queue for held in worker.ready)
         waiting.update(held.queue for held in worker.dispatcher.suspects)
         return {
@@ -47,6 +48,7 @@ class Inspection:
                     "queue": queue,
                     "prefetch": worker.consumption.prefetch(queue),
                     "paused": sorted(worker.consumption.reasons(queue)),
+                    "kill_switch": switches.get(queue),
                     "prefetched": waiting[queue] + prefetched[queue],
                 }
                 for queue, _ in worker.plan.queues

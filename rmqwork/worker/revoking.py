@@ -68,7 +68,7 @@ class Revoking:
         def unwanted(held: Held) -> bool:
             return said_of(held, standing) is not None
 
-        waiting = worker.ready.remove(unwanted) + worker.dispatcher.suspects.remove(unwanted)
+        waiting = worker.remove(unwanted)
         for held in waiting:
             said = said_of(held, standing)
             assert said is not None

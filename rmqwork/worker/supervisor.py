@@ -33,6 +33,7 @@ from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
 from rmqwork.worker.held import Held, attempt_of
+from rmqwork.worker.kill_switch import KillSwitches
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
@@ -96,6 +97,7 @@ class Worker:
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
         self.control = Control(self)
+        self.switches = KillSwitches(self)
         if not plan.broker[0].startswith("memory:"):
             self.consumption.companion = self.control.follower
         self._triage = Triage(plan, lambda: self.consumption.server, self.control.revoked)
@@ -128,6 +130,12 @@ class Worker:
             self.kept.settle(held, decision)
             return
         self._lanes[held.queue].add(held.lane)
+        self.admit(held)
+
+    def admit(self, held: Held) -> None:
+        """Have a delivery run as soon as there is room for it, and its queue's switch lets it."""
+        if not self.switches.admits(held):
+            return
         if held.delivery.queue == suspects_queue(held.queue) or self.is_isolated(held):
             self.dispatcher.suspect([held])
             self.staff.see_to_suspects()
@@ -207,6 +215,7 @@ class Worker:
             self.unfinished.append(held)
             self.hand_back(held)
         else:
+            self.switches.ended(held, outcome)
             back_to = self.plan.suspects(held.queue) if crashed else None
             decision = decide(held, outcome, self.plan.name, back_to)
             if type(outcome) is Failure or (
@@ -230,6 +239,11 @@ class Worker:
         else:
             helds = self.control.kept([held for held in helds if held.settleable])
             self.dispatcher.put_back(helds)
+
+    def remove(self, unwanted: Callable[[Held], bool]) -> list[Held]:
+        """Take those that are unwanted of the deliveries that no executor has."""
+        waiting = self.ready.remove(unwanted) + self.dispatcher.suspects.remove(unwanted)
+        return waiting + self.switches.remove(unwanted)
 
     def refuse(self, held: Held, reason: Reason, evidence: Evidence) -> None:
         """Dead-letter a delivery that has not run, and must not any more."""
@@ -258,6 +272,7 @@ class Worker:
 
     def _settled(self, held: Held) -> None:
         self._throughput[held.queue].add()
+        self.switches.gone(held)
 
     def _progress(
         self, executor: Executor, number: int, current: float, total: float | None
@@ -313,6 +328,7 @@ class Worker:
             self.staff.watch()
             self.pulse.beat(self.staff.answering(), self.last_tick)
             self.control.revoking.chase()
+            self.switches.watch()
             if self.consumption.consuming and not self.stopping:
                 self.settlement.unsettled = 0  # what is not settled comes again, to whomever
             if self.plan.prefetch is None and not self.stopping:
@@ -321,6 +337,8 @@ class Worker:
     def _follow_throughput(self) -> None:
         for queue, throughput in self._throughput.items():
             rate = throughput.rate(TICK)
+            if self.switches.restricts(queue):
+                continue
             wanted = wanted_prefetch(self.plan.capacity(queue, self._lanes[queue]), rate)
             changed = changed_prefetch(self.consumption.prefetch(queue), wanted)
             if changed is not None:
@@ -342,5 +360,6 @@ class Worker:
             "settling": len(self.settlement.open),
             "dropped_replies": self.settlement.dropped_replies,
             **self.control.detail(),
+            "kill_switches": self.switches.detail(),
             "problem": str(self.consumption.problem or self.publisher.problem or ""),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.support import ROOT, WORK, Scene, Worker, until
+from rmqwork.control.asking import asker
+from rmqwork.control.wire import Answer, Command
+from rmqwork.transport import connect
+from tests.acceptance.support import PATIENCE, ROOT, WORK, Scene, Worker, free_port, probe, until
 
 pytestmark = pytest.mark.broker
 
@@ -39,6 +43,18 @@ class Told(Scene):
         )
         assert code is None or done.returncode == code, (done.returncode, done.stderr)
         return json.loads(done.stdout) if done.stdout else None
+
+    def ask(self, do: str, workers: int = 1, timeout: float = PATIENCE, **what: Any) -> list[Any]:
+        """What workers say, without the program; waits for so many."""
+
+        async def asked() -> list[Answer]:
+            async with asker(connect([self.url]), "test") as asking:
+                command = Command(do, what, worker=what.pop("worker", None), by="test")
+                return await asking.ask(command, timeout, lambda got: len(got) >= workers)
+
+        answers = asyncio.run(asked())
+        assert [answer.error for answer in answers if answer.error] == []
+        return [answer.value for answer in answers]
 
     def ready(self, *arguments: str, **keywords: Any) -> Worker:
         """A worker that consumes and can be told things."""
@@ -91,7 +107,7 @@ def test_what_was_revoked_before_it_started_is_dead_lettered_and_what_runs_is_en
     coroutine = scene.send("anap", seconds=600.0, key="cancelled")
     waits = scene.send("mark", key="waits")
     scene.ledger.wait(3, "started")
-    scene.say("revoke", waits, coroutine)
+    scene.app.revoke([waits, coroutine])
     buried.wait(delayed, coroutine, waits)
     scene.say("revoke", runs[0], "--terminate")
     buried.wait(runs[0])
@@ -131,14 +147,14 @@ def test_a_pause_holds_until_it_is_taken_back(scene: Told, tmp_path: Path) -> No
     assert queues == [{"queue": "default", "paused": ["operator"], "prefetched": 0}]
     assert scene.rabbit.ready("default") == 3
 
-    scene.say("resume", "default", "--workers", "1")
+    assert scene.ask("resume", queue="default") == [{"queue": "default", "paused": False}]
     scene.ledger.wait(4, "ran")
     assert worker.stop() == 0
 
 
 def _queues(scene: Told) -> list[dict[str, Any]]:
-    found = scene.say("inspect", "--workers", "1", code=None)["workers"]
     names = ("queue", "paused", "prefetched")
+    found = scene.ask("inspect", timeout=1.0)
     return [{name: queue[name] for name in names} for one in found for queue in one["queues"]]
 
 
@@ -157,7 +173,40 @@ def test_a_worker_full_of_blocked_tasks_answers_and_shuts_down(scene: Told, tmp_
     assert one["executors"][0]["memory"] > 1_000_000
     assert sum(queue["prefetched"] for queue in one["queues"]) == 2
 
-    assert scene.say("ping", "--timeout", "0.3", code=0)["workers"][0]["pid"] == worker.process.pid
-    assert scene.say("shutdown", "nobody", "--timeout", "0.3", code=1)["workers"] == []
-    scene.say("shutdown", "shop-*", "--workers", "1")
+    assert scene.ask("ping") == [{}]
+    assert scene.ask("shutdown", timeout=0.3, worker="nobody") == []
+    assert scene.say("shutdown", "shop-*", "--workers", "1")["workers"][0]["pid"] == one["pid"]
     assert worker.wait() == 3  # two were handed back unfinished
+
+
+def test_a_kill_switch_takes_one_message_at_a_time_until_they_succeed(
+    vhost_url: str, tmp_path: Path
+) -> None:
+    """Of 60 messages few are lost to a service that is away; the rest run when it is back."""
+    down = tmp_path / "down"
+    down.touch()
+    port = free_port()
+    with Told(vhost_url, tmp_path, "guarded") as scene:
+        scene.many([scene.task("fails_while").s(str(down)) for _ in range(60)])
+        worker = scene.ready("-c", "2", "--health-port", str(port))
+        worker.wait_log("(kill switch)")
+        worker.wait_log("one message at a time is tried")
+        status, detail = probe(port)
+        assert status == 200
+        assert detail["kill_switches"]["guarded"]["state"] in ("waiting", "probing")
+        (one,) = scene.ask("inspect")
+        assert one["queues"][0]["kill_switch"]["state"] in ("waiting", "probing")
+        # the prefetch of two threads beside the six that tripped it, and a probe or two
+        assert scene.ledger.count("started") <= 16
+
+        down.unlink()
+        worker.wait_log("all is taken again")
+        ran = until(lambda: _all_ended(scene, 60), "the end of all tasks")
+        assert ran >= 44
+        assert probe(port)[1]["kill_switches"] == {}
+        assert worker.stop() == 0
+
+
+def _all_ended(scene: Scene, count: int) -> int:
+    ran, dead = scene.ledger.count("ran"), scene.rabbit.ready("guarded.dlq")
+    return ran if ran + dead == count else 0

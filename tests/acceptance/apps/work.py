@@ -20,13 +20,16 @@ from typing import Any
 from pydantic import Field
 from tenacity import wait_chain, wait_fixed
 
-from rmqwork import App, Context, Queue, Reject, Retry, RetryLater, TaskMessage
+from rmqwork import App, Context, KillSwitch, Queue, Reject, Retry, RetryLater, TaskMessage
 
 WAITS = (0.5, 1.0, 1.5)
 """Seconds between the runs of `flaky`."""
 QUEUES = {
     "bounded": Queue("bounded", max_length=5),
     "classic": Queue("classic", type="classic"),
+    "guarded": Queue(
+        "guarded", kill_switch=KillSwitch(ratio=0.5, window=10, least=6, wait=0.4, probes=2)
+    ),
 }
 _tasks: list[tuple[Callable[..., Any], dict[str, Any]]] = []
 
@@ -170,6 +173,15 @@ def later(ctx: Context, times: str) -> None:
         runs = file.tell()
     if runs < 3:
         raise RetryLater(0.1, count=False)
+    note("ran", ctx)
+
+
+@task()
+def fails_while(ctx: Context, path: str) -> None:
+    note("started", ctx)
+    time.sleep(0.02)
+    if os.path.exists(path):
+        raise ConnectionError("no answer")
     note("ran", ctx)
 
 
