@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import codec
-from rmqwork.canvas.signature import Signature
+from rmqwork.canvas.signature import Composable, Signature
 from rmqwork.canvas.work import Step, Work
 from rmqwork.config import Settings, load_settings
 from rmqwork.errors import ConfigurationError
@@ -353,9 +353,9 @@ class Publishing(TaskRegistry):
         publications: list[Publication] = []
         results: list[AsyncResult[object]] = []
         for message in messages:
-            if isinstance(message, Signature):
+            if isinstance(message, Composable):
                 work = message.work
-                if not isinstance(work, Step) or work.items is not None:
+                if not isinstance(work, Step) or work.items is not None or work.is_open:
                     self._compose_workflow(work, given, publications, results)
                     continue
                 encoded = work.task.encode(work.args, work.kwargs)

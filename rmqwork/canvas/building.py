@@ -15,7 +15,7 @@ from rmqwork.canvas.signature import (
     Signature,
     wrap,
 )
-from rmqwork.canvas.work import Chain, Group, Work, joined
+from rmqwork.canvas.work import Group, Work, joined
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,12 +76,7 @@ def chain(*steps: Any) -> Any:
     Raises:
         ConfigurationError: a step cannot take what the one before it gives.
     """
-    work: Work = Chain(())
-    for step in _several(steps, "chain"):
-        work = joined(work, step)
-    if isinstance(work, Chain) and len(work.steps) > 1:
-        return wrap(work)
-    return wrap(work.steps[0]) if isinstance(work, Chain) and work.steps else wrap(work)
+    return wrap(joined(_several(steps, "chain")))
 
 
 @overload

@@ -22,10 +22,7 @@ Node = dict[str, Any]
 _FOR_THE_FIRST: Final = ("countdown", "eta")
 _FOR_THE_LAST: Final = ("task_id",)
 _FOR_THE_WHOLE: Final = ("link", "link_error", "timeout")
-_DEPTH: Final = (
-    "this workflow is nested too deeply to be written: its chains and groups are hundreds of "
-    "levels inside each other; chain(*steps) and `|` are flat"
-)
+_DEPTH: Final = "this workflow cannot be written: links are hundreds of levels inside each other"
 
 
 def freeze(work: Work, below: Mapping[str, Any] = NOTHING) -> Node:

@@ -58,7 +58,7 @@ class Composable(Generic[R_co]):
         Raises:
             ConfigurationError: the callback cannot take the value.
         """
-        joined(self.work, callback.work)
+        joined((self.work, callback.work))
         return self._with_more("link", callback)
 
     def link_error(self, callback: Partial[FailedTask, Any] | Immutable[Any]) -> Self:
@@ -326,7 +326,7 @@ def wrap(work: Work) -> Any:
 def _either(first: Composable[Any], second: object) -> Any:
     if not isinstance(second, Composable):
         return NotImplemented
-    return wrap(joined(first.work, second.work))
+    return wrap(joined((first.work, second.work)))
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rmqwork.task import Task
 
 NOTHING: Final[Mapping[str, Any]] = {}
+DEEPEST: Final = 100
+"""Levels of chains and groups inside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Chain:
 
     steps: tuple[Work, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    depth: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", _depth(self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,28 @@ class Group:
 
     members: tuple[Work, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    depth: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", _depth(self.members))
 
 
 Work = Step | Chain | Group
+
+
+def _depth(parts: tuple[Work, ...]) -> int:
+    """How many levels of chains and groups are inside each other.
+
+    Raises:
+        ConfigurationError: more than a worker's JSON decoder can follow.
+    """
+    depth = 1 + max((part.depth for part in parts if not isinstance(part, Step)), default=0)
+    if depth > DEEPEST:
+        raise ConfigurationError(
+            f"chains and groups are more than {DEEPEST} levels inside each other; chain(*steps), "
+            "group(*members) and `|` are flat, however many there are"
+        )
+    return depth
 
 
 def is_open(work: Work) -> bool:
@@ -125,19 +150,22 @@ def filled(work: Work, value: object) -> Work:
             return work
 
 
-def joined(first: Work, second: Work) -> Work:
+def joined(works: Iterable[Work]) -> Work:
     """One after the other; an empty chain passes its value on, and so is left out.
 
     Raises:
-        ConfigurationError: the second cannot take what the first gives.
+        ConfigurationError: one cannot take what the one before it gives.
     """
-    before, after = _parts(first), _parts(second)
-    if not before or not after:
-        return Chain(before or after)
-    start = opened(after[0])
-    for why in misfits(before[-1], start):
-        raise ConfigurationError(f"{why}; write si() for a step that takes nothing")
-    return Chain((*before, start, *after[1:]))
+    steps: list[Work] = []
+    for work in works:
+        parts = _parts(work)
+        if steps and parts:
+            start = opened(parts[0])
+            for why in misfits(steps[-1], start):
+                raise ConfigurationError(f"{why}; write si() for a step that takes nothing")
+            parts = (start, *parts[1:])
+        steps += parts
+    return steps[0] if len(steps) == 1 else Chain(tuple(steps))
 
 
 def _parts(work: Work) -> tuple[Work, ...]:
