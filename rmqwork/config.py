@@ -9,10 +9,11 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
+from rmqwork import addresses
 from rmqwork.errors import ConfigurationError
 from rmqwork.results.backends import check_address
 from rmqwork.sizes import parse_size
@@ -34,6 +35,16 @@ class Settings:
 
     Args:
         broker: addresses of one broker or cluster; several are separated by commas in a variable.
+        broker_file: a file with the broker's addresses, read again at each connect; instead of
+            ``broker``.
+        username_file: a file with the user's name for all addresses, read likewise.
+        password_file: a file with the password, read likewise: it may change.
+        tls_ca: a file with the authorities that may sign the broker's certificate (``amqps://``);
+            None = the system's.
+        tls_cert: a file with our client certificate, for mutual TLS.
+        tls_key: a file with its key, if it is not in the same file.
+        tls_server_name: the name that the broker's certificate is for; None = the address's host.
+        declare: whether workers and publishers declare the topology, or only see that it is there.
         management_url: ``http://user:password@host:15672`` of the broker's management API, for the
             verbs of operators; None = where it mostly is, with the broker's user.
         results: where results are kept: ``rpc://``, ``redis://…``, ``postgresql://…``, ``mysql://…``,
@@ -62,6 +73,14 @@ class Settings:
     """
 
     broker: tuple[str, ...] = (DEFAULT_BROKER,)
+    broker_file: str | None = None
+    username_file: str | None = None
+    password_file: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_server_name: str | None = None
+    declare: bool = True
     management_url: str | None = None
     results: str | None = None
     results_ttl: float = 86400.0
@@ -92,6 +111,22 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """The settings of `to_dict`'s values."""
         return cls(**{**values, "broker": tuple(values["broker"])})
+
+    def reached(self, urls: Sequence[str]) -> tuple[str, ...]:
+        """Addresses with all that these settings say of how they are reached."""
+        options = {
+            addresses.USERNAME_FILE: self.username_file,
+            addresses.PASSWORD_FILE: self.password_file,
+            addresses.CA: self.tls_ca,
+            addresses.CERT: self.tls_cert,
+            addresses.KEY: self.tls_key,
+            addresses.SERVER_NAME: self.tls_server_name,
+            addresses.DECLARE: None if self.declare else "false",
+        }
+        said = {name: value for name, value in options.items() if value is not None}
+        return tuple(
+            url if url.startswith("memory:") else addresses.with_options(url, said) for url in urls
+        )
 
     def __repr__(self) -> str:
         shown = {**self.to_dict(), "broker": tuple(mask(url) for url in self.broker)}
@@ -152,7 +187,17 @@ def load_settings(
         if text is not None and text.strip():
             values[name] = _value(name, text.strip(), _PREFIX + name.upper())
     values.update(check_arguments(arguments or {}))
-    return Settings(**values)
+    settings = Settings(**values)
+    return replace(settings, broker=settings.reached(_addresses(settings)))
+
+
+def _addresses(settings: Settings) -> tuple[str, ...]:
+    """The broker's addresses; those of a file name it, so that it is read again."""
+    if settings.broker_file is None:
+        return settings.broker
+    found = _value("broker", addresses.read_addresses(settings.broker_file), settings.broker_file)
+    options = {addresses.URL_FILE: settings.broker_file}
+    return tuple(addresses.with_options(url, options) for url in _broker(found))
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,8 +329,25 @@ def _one_of(*names: str) -> Callable[[object], str]:
     return read
 
 
+def _truth(value: object) -> bool:
+    said = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in said:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return said[str(value).lower()]
+
+
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "broker": _broker,
+    "broker_file": _text,
+    "username_file": _text,
+    "password_file": _text,
+    "tls_ca": _text,
+    "tls_cert": _text,
+    "tls_key": _text,
+    "tls_server_name": _text,
+    "declare": _truth,
     "management_url": _web_address,
     "results": check_address,
     "results_ttl": _seconds(above=True),

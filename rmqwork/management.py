@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from rmqwork import tls
+from rmqwork.addresses import CA, CERT, current
+from rmqwork.errors import ConfigurationError
 
 TIMEOUT = 60.0  # seconds; deleting a virtual host with many quorum queues takes some
 
@@ -37,9 +42,10 @@ class Management:
 
     Args:
         url: ``http://user:password@host:port``; without a user, ``guest:guest``.
+        context: for ``https://``; None = the system's authorities.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         user = unquote(parts.username or "guest")
         password = unquote(parts.password or "guest")
@@ -48,7 +54,10 @@ class Management:
         host = parts.netloc.rpartition("@")[2]
         self.address = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
         # No proxy: the brokers of tests are near, and a proxy's error page is no answer.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if context is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def call(self, method: str, path: str, body: object = None, timeout: float = TIMEOUT) -> bytes:
         """One request; raises :class:`ManagementError` for anything but a success."""
@@ -112,8 +121,13 @@ def find_management(amqp_url: str, url: str | None = None, timeout: float = 3.0)
         ManagementError: it does not answer, or does not let this user in; with the reasons.
     """
     reasons = []
-    for candidate in [url] if url else likely_urls(amqp_url):
-        management = Management(candidate)
+    try:
+        address, options = current([amqp_url])[0]
+        context = tls.make_context(options) if CA in options or CERT in options else None
+    except (OSError, ValueError, ConfigurationError) as error:
+        raise ManagementError(str(error)) from None
+    for candidate in [_with_user(url, address)] if url else likely_urls(address):
+        management = Management(candidate, context)
         try:
             management.call("GET", "whoami", timeout=timeout)
         except ManagementError as error:
@@ -123,6 +137,15 @@ def find_management(amqp_url: str, url: str | None = None, timeout: float = 3.0)
     raise ManagementError("; ".join(reasons) or "nobody knows where it is")
 
 
+def _with_user(url: str, amqp_url: str) -> str:
+    """The API's address, with the broker's user if it names none."""
+    parts, broker = urlsplit(url), urlsplit(amqp_url)
+    user = broker.netloc.rpartition("@")[0]
+    if parts.username is not None or not user:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
+
+
 def likely_urls(amqp_url: str) -> Iterator[str]:
     """Where the management API of a broker mostly is: port 15672, or the AMQP port + 10000."""
     parts = urlsplit(amqp_url)
@@ -130,7 +153,8 @@ def likely_urls(amqp_url: str) -> Iterator[str]:
     name = host.rpartition(":")[0] if parts.port else host
     prefix = f"{user}@" if user else ""
     scheme = "https" if parts.scheme == "amqps" else "http"
-    port = parts.port or 5672
-    for candidate in dict.fromkeys((port + 10000, 15672)):
+    port = parts.port or (5671 if scheme == "https" else 5672)
+    usual = 15671 if scheme == "https" else 15672
+    for candidate in dict.fromkeys((port + 10000, usual)):
         if candidate < 65536:
             yield f"{scheme}://{prefix}{name or 'localhost'}:{candidate}"

@@ -45,7 +45,7 @@ def queues(app: str | None, watch: bool, every: float, as_json: bool) -> None:
 async def _show(app: App, every: float | None, as_json: bool) -> None:
     from rmqwork.cli.rates import Rates
 
-    rates = Rates(app.settings.broker)
+    rates = Rates(app.settings.broker, app.settings.management_url)
     out = console()
     link = await connector(app).open("rmqwork queues")
     try:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import urllib.parse
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ class Rates:
 
     Args:
         broker: the AMQP addresses; the first counts.
+        management_url: where the interface is, if that is known.
     """
 
-    def __init__(self, broker: Sequence[str]) -> None:
+    def __init__(self, broker: Sequence[str], management_url: str | None = None) -> None:
+        self._management_url = management_url
         parts = urllib.parse.urlsplit(broker[0])
         self._url = broker[0] if parts.scheme in ("amqp", "amqps") else None
         self._vhost = urllib.parse.unquote(parts.path[1:]) or "/"
@@ -50,19 +53,13 @@ class Rates:
         return {str(queue["name"]): _known(queue) for queue in found if "name" in queue}
 
     def _find(self) -> Management | None:
-        from rmqwork.management import Management, ManagementError, likely_urls
+        from rmqwork.management import ManagementError, find_management
 
         if self._tried or self._url is None:
             return self._management
         self._tried = True
-        for url in likely_urls(self._url):
-            management = Management(url)
-            try:
-                management.call("GET", "whoami", timeout=_TIMEOUT)
-            except ManagementError:
-                continue
-            self._management = management
-            break
+        with suppress(ManagementError):
+            self._management = find_management(self._url, self._management_url, _TIMEOUT)
         return self._management
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
+from rmqwork.addresses import vhost_of
 from rmqwork.comparison import Difference
+from rmqwork.control.wire import control_plan
 from rmqwork.delays import delay_plan
 from rmqwork.errors import ConfigurationError, TopologyMismatch
 from rmqwork.management import ManagementError, find_management
@@ -27,14 +28,9 @@ HOW_TO_REACH = (
 
 
 def whole_plan(app: App) -> list[Declaration]:
-    """All that an app declares, the delay queues included, in an order that works."""
+    """All that an app declares, delay queues and control streams included, in an order that works."""
     plan = app.topology()
-    return plan + delay_plan(plan)
-
-
-def vhost_of(settings: Settings) -> str:
-    """The virtual host of an app's broker."""
-    return unquote(urlsplit(settings.broker[0]).path[1:]) or "/"
+    return [*plan, *delay_plan(plan), *control_plan()]
 
 
 async def look(settings: Settings) -> Found:
@@ -48,7 +44,7 @@ async def look(settings: Settings) -> Found:
 
 def _look(settings: Settings) -> Found:
     management = find_management(settings.broker[0], settings.management_url)
-    return read_found(management, vhost_of(settings))
+    return read_found(management, vhost_of(settings.broker))
 
 
 async def plan_of(settings: Settings, declarations: Sequence[Declaration], link: Link) -> Plan:

@@ -162,7 +162,7 @@ def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:
     plan = WorkerPlan(
         manifest=manifest,
         name=options.name,
-        broker=options.broker.split(",") if options.broker else settings.broker,
+        broker=settings.reached(options.broker.split(",")) if options.broker else settings.broker,
         queues=queues,
         slots={
             "thread": concurrency if "thread" in kinds else 0,

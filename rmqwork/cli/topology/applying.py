@@ -40,10 +40,15 @@ def apply(app: str | None, as_json: bool) -> int:
 
 
 async def _apply(app: App) -> Plan:
+    from rmqwork.addresses import DECLARE, without_option
     from rmqwork.provision.looking import plan_of, whole_plan
+    from rmqwork.transport import connect
 
     plan = whole_plan(app)
-    link = await connector(app).open("rmqwork topology apply")
+    connector(app)  # refuses memory://
+    # Workers and publishers may be told not to declare: this is who does it for them.
+    urls = [without_option(url, DECLARE) for url in app.settings.broker]
+    link = await connect(urls, app.settings.heartbeat).open("rmqwork topology apply")
     try:
         found = await plan_of(app.settings, plan, link)
         # What differs is in the plan's report already; declaring it would only raise.

@@ -38,13 +38,14 @@ def export(app: str | None, form: str, vhost: str | None, **options: Any) -> Non
       rmqwork topology export shop.app:app > definitions.json
       rmqwork topology export shop.app:app --format kubernetes | kubectl apply -f -
     """
+    from rmqwork.addresses import vhost_of
     from rmqwork.provision.definitions import definitions
     from rmqwork.provision.kubernetes import objects
-    from rmqwork.provision.looking import vhost_of, whole_plan
+    from rmqwork.provision.looking import whole_plan
 
     found = load(app)
     plan = whole_plan(found)
-    vhost = vhost or vhost_of(found.settings)
+    vhost = vhost or vhost_of(found.settings.broker)
     made: dict[str, Any]
     if form == "definitions":
         made = definitions(plan, vhost)

@@ -65,9 +65,10 @@ def migrate(names: tuple[str, ...], wait: float, sampled: float, undo: bool) -> 
 
 
 async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None:
+    from rmqwork.addresses import vhost_of
     from rmqwork.errors import ConfigurationError
     from rmqwork.management import ManagementError, find_management
-    from rmqwork.provision.looking import HOW_TO_REACH, vhost_of, whole_plan
+    from rmqwork.provision.looking import HOW_TO_REACH, whole_plan
     from rmqwork.provision.migration import Migration
 
     if queue not in app.queues:
@@ -87,7 +88,7 @@ async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None
                 queue,
                 whole_plan(app),
                 management,
-                vhost_of(settings),
+                vhost_of(settings.broker),
                 taking,
                 giving,
                 note,

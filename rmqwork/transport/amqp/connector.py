@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +13,8 @@ import pika
 from pika import exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from rmqwork import tls
+from rmqwork.addresses import DECLARE, SERVER_NAME, current
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.transport.amqp.link import AmqpLink
 
@@ -23,23 +26,43 @@ class AmqpConnector:
     """Opens connections to one of several addresses of a broker or cluster.
 
     Args:
-        urls: ``amqp://user:password@host:port/vhost`` or ``amqps://…``, with pika's options as the
-            query (``heartbeat``, ``ssl_options``, …).
+        urls: ``amqp://user:password@host:port/vhost`` or ``amqps://…``, with pika's options and
+            those of `rmqwork.addresses` as the query. Files that they name are read at each
+            connect: passwords and certificates may change.
         heartbeat: seconds; replaces what the addresses say.
     """
 
     def __init__(self, urls: Sequence[str], heartbeat: int | None = None) -> None:
-        self._parameters = [(_label(url), _parameters(url, heartbeat)) for url in urls]
+        self._urls = tuple(urls)
+        self._heartbeat = heartbeat
+        self._labels = [place.label for place in self._places()]
 
     @property
     def label(self) -> str:
         """The addresses without passwords."""
-        return ", ".join(label for label, _ in self._parameters)
+        return ", ".join(self._labels)
+
+    def _places(self) -> list[_Place]:
+        """Where to connect to, as the files say now."""
+        try:
+            return [
+                _Place.of(url, options, self._heartbeat) for url, options in current(self._urls)
+            ]
+        except OSError as error:
+            raise ConfigurationError(
+                f"a file that the broker's address names cannot be read: {error.filename}: "
+                f"{error.strerror or error}"
+            ) from None
 
     async def open(self, name: str) -> AmqpLink:
         """Open a connection; see the port."""
         reasons = []
-        for label, parameters in random.sample(self._parameters, len(self._parameters)):
+        try:
+            places = self._places()
+        except ConfigurationError as error:  # a file is being replaced: it will be there again
+            raise BrokerUnavailable(str(error)) from None
+        for place in random.sample(places, len(places)):
+            parameters = place.parameters
             parameters.client_properties = {
                 "connection_name": name,
                 "product": "rmqwork",
@@ -49,11 +72,11 @@ class AmqpConnector:
                 # Not `wait_for`: on Python 3.11 it swallows a cancellation that comes just as the
                 # connection opens.
                 async with asyncio.timeout(_CONNECT_TIMEOUT):
-                    return await AmqpLink.open(parameters)
+                    return await AmqpLink.open(parameters, place.declares)
             except TimeoutError:
-                reasons.append(f"{label}: no answer within {_CONNECT_TIMEOUT:g} s")
+                reasons.append(f"{place.label}: no answer within {_CONNECT_TIMEOUT:g} s")
             except (exceptions.AMQPError, OSError, AMQPConnectorException) as error:
-                reasons.append(f"{label}: {_explain(error, parameters)}")
+                reasons.append(f"{place.label}: {_explain(error, place)}")
         raise BrokerUnavailable(
             "no connection to the broker ("
             + "; ".join(reasons)
@@ -61,7 +84,28 @@ class AmqpConnector:
         )
 
 
-def _parameters(url: str, heartbeat: int | None) -> pika.URLParameters:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One address, ready to be connected to."""
+
+    label: str
+    parameters: pika.URLParameters
+    options: Mapping[str, str]
+
+    @classmethod
+    def of(cls, url: str, options: Mapping[str, str], heartbeat: int | None) -> _Place:
+        return cls(_label(url), _parameters(url, options, heartbeat), options)
+
+    @property
+    def declares(self) -> bool:
+        return self.options.get(DECLARE, "true").lower() not in ("false", "no", "0")
+
+    @property
+    def server_name(self) -> str:
+        return self.options.get(SERVER_NAME) or str(self.parameters.host)
+
+
+def _parameters(url: str, options: Mapping[str, str], heartbeat: int | None) -> pika.URLParameters:
     try:
         parts = urlsplit(url)
         if parts.scheme not in _PORTS:
@@ -70,6 +114,9 @@ def _parameters(url: str, heartbeat: int | None) -> pika.URLParameters:
             raise ValueError("it names no host")
         _port(parts)
         parameters = pika.URLParameters(url)
+        if parts.scheme == "amqps" and "ssl_options" not in parts.query:
+            name = options.get(SERVER_NAME) or parts.hostname
+            parameters.ssl_options = pika.SSLOptions(tls.make_context(options), name)
     except Exception as error:
         raise ConfigurationError(
             f"the broker address {_label(url)} cannot be used: {error}"
@@ -118,9 +165,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             waiting += [item.__cause__, item.__context__]
 
 
-def _explain(error: BaseException, parameters: pika.URLParameters) -> str:
+def _explain(error: BaseException, place: _Place) -> str:
     causes = list(_causes(error))
+    parameters = place.parameters
     user = getattr(parameters.credentials, "username", "?")
+    for cause in causes:
+        meaning = tls.explain(cause, place.server_name, place.options)
+        if meaning is not None:
+            return meaning
     for cause in causes:
         text = str(cause)
         if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED" in text:

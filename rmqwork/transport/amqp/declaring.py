@@ -200,6 +200,27 @@ async def missing(connection: Connection, plan: Sequence[Declaration]) -> list[D
     return absent
 
 
+async def verified(connection: Connection, plan: Sequence[Declaration]) -> list[Declaration]:
+    """See that a plan's exchanges and queues are there, for a user who may not declare.
+
+    Returns:
+        what this user declares all the same: queues that end by themselves (``x-expires``), which
+        nobody can make beforehand, such as that of a process's replies.
+
+    Raises:
+        ConfigurationError: something is missing. Bindings are taken on trust.
+    """
+    own = [one for one in plan if isinstance(one, DeclareQueue) and "x-expires" in one.arguments]
+    absent = await missing(connection, [one for one in plan if one not in own])
+    if absent:
+        names = ", ".join(repr(getattr(one, "name", "")) for one in absent)
+        raise ConfigurationError(
+            f"the broker has no {names}, and this user is not to declare it (RMQWORK_DECLARE="
+            "false); run 'rmqwork topology apply' as one who may"
+        )
+    return list(own)
+
+
 def _is(declaration: Declaration, kind: type, name: str) -> bool:
     return isinstance(declaration, kind) and getattr(declaration, "name", None) == name
 

@@ -16,7 +16,7 @@ from rmqwork.errors import ConfigurationError
 from rmqwork.topology import Declaration
 from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.consuming import AmqpConsumeChannel
-from rmqwork.transport.amqp.declaring import declare, missing
+from rmqwork.transport.amqp.declaring import declare, missing, verified
 from rmqwork.transport.amqp.publishing import AmqpPublishChannel
 from rmqwork.transport.amqp.rpc import Rpc
 from rmqwork.transport.port import ChannelClosed, QueueDepth
@@ -38,11 +38,18 @@ class AmqpLink:
         self._on_block: list[Callable[[bool], None]] = []
         self._ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._closing = False
+        self._declares = True
 
     @classmethod
-    async def open(cls, parameters: Parameters) -> AmqpLink:
-        """Connect; raises pika's errors as they are."""
+    async def open(cls, parameters: Parameters, declares: bool = True) -> AmqpLink:
+        """Connect; raises pika's errors as they are.
+
+        Args:
+            parameters: pika's.
+            declares: whether `declare` makes what is missing; else it only sees that it is there.
+        """
         self = cls()
+        self._declares = declares
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def on_open(_connection: Any) -> None:
@@ -91,6 +98,8 @@ class AmqpLink:
 
     async def declare(self, plan: Sequence[Declaration]) -> list[Difference]:
         """Make what a plan says; see the port."""
+        if not self._declares:
+            plan = await verified(self._connection, plan)
         return await declare(self._connection, plan)
 
     async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
