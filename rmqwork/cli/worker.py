@@ -54,6 +54,14 @@ from rmqwork.cli.checks import COUNT, PORT, PREFETCH, SECONDS, SIZE
     metavar="SIZE",
     help="Replace an executor above this memory (400MB, 1GiB), between tasks.",
 )
+@click.option(
+    "--no-declare",
+    "declare",
+    flag_value=False,
+    type=bool,
+    default=None,
+    help="See that the topology is there, and make nothing: for a user without the right.",
+)
 @click.option("--health-port", type=PORT, metavar="PORT", help="For probes and metrics.")
 @click.option(
     "--log-format",

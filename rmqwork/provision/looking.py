@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rmqwork.addresses import vhost_of
+from rmqwork.canvas import shards
 from rmqwork.comparison import Difference
 from rmqwork.control.wire import control_plan
 from rmqwork.delays import delay_plan
@@ -28,9 +29,9 @@ HOW_TO_REACH = (
 
 
 def whole_plan(app: App) -> list[Declaration]:
-    """All that an app declares, delay queues and control streams included, in an order that works."""
+    """All that an app declares, with delay queues, joins and control streams, in a fit order."""
     plan = app.topology()
-    return [*plan, *delay_plan(plan), *control_plan()]
+    return [*plan, *delay_plan(plan), *shards.plan(), *control_plan()]
 
 
 async def look(settings: Settings) -> Found:

@@ -135,7 +135,10 @@ class Link(Protocol):
         """
 
     async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
-        """Which exchanges and queues of a plan do not exist; changes nothing, needs no rights."""
+        """Which exchanges and queues of a plan do not exist; changes nothing.
+
+        What this user may do nothing with is taken on trust.
+        """
 
     async def open_publishing(self) -> PublishChannel:
         """Open a channel in confirm mode."""

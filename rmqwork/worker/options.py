@@ -23,6 +23,7 @@ class WorkerOptions:
         grace: seconds from SIGTERM until running tasks are handed back.
         broker: addresses, separated by commas; replaces the app's.
         broker_wait: seconds to wait for the broker at the start.
+        declare: False: see that the topology is there, and make nothing.
         preload: import the app once and fork from it.
         health_port: port of ``/livez`` and ``/readyz``; None = none.
         max_tasks: tasks after which an executor is replaced.
@@ -41,6 +42,7 @@ class WorkerOptions:
     grace: float | None = None
     broker: str | None = None
     broker_wait: float | None = None
+    declare: bool | None = None
     preload: bool = True
     health_port: int | None = None
     max_tasks: int | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from rmqwork.config import Settings
 from rmqwork.errors import ConfigurationError
 from rmqwork.grace import check_termination, limit_of, shortage
 from rmqwork.manifest import Manifest
@@ -138,6 +139,12 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
     return f"{number} {noun}{'' if number == 1 else plural}"
 
 
+def _broker(options: WorkerOptions, settings: Settings) -> tuple[str, ...]:
+    if options.declare is not None:
+        settings = replace(settings, declare=options.declare)
+    return settings.reached(options.broker.split(",") if options.broker else settings.broker)
+
+
 def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:
     """Check a worker's options against its app.
 
@@ -162,7 +169,7 @@ def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:
     plan = WorkerPlan(
         manifest=manifest,
         name=options.name,
-        broker=settings.reached(options.broker.split(",")) if options.broker else settings.broker,
+        broker=_broker(options, settings),
         queues=queues,
         slots={
             "thread": concurrency if "thread" in kinds else 0,

@@ -8,6 +8,7 @@ from rmqwork.cli.topology.applying import apply
 from rmqwork.cli.topology.exporting import export
 from rmqwork.cli.topology.migrating import migrate
 from rmqwork.cli.topology.planning import plan
+from rmqwork.cli.topology.rights import rights
 
 
 @click.group
@@ -15,5 +16,5 @@ def group() -> None:
     """Exchanges, queues and bindings: what is missing, and to make them."""
 
 
-for verb in (plan, apply, export, migrate):
+for verb in (plan, apply, export, migrate, rights):
     group.add_command(verb)

@@ -34,7 +34,9 @@ _VALUE: Final = re.compile(
     r"(?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?$", re.DOTALL
 )
 _UNKNOWN: Final = re.compile(r"invalid arg '(?P<name>[^']+)' for queue '")
-_NAMED: Final = re.compile(r"no (?P<kind>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
+_NAMED: Final = re.compile(
+    r"(?:no|access to) (?P<kind>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL
+)
 _MOST_DIFFERENCES: Final = 20
 _PRECONDITION_FAILED: Final = 406
 _ACCESS_REFUSED: Final = 403
@@ -188,11 +190,15 @@ async def missing(connection: Connection, plan: Sequence[Declaration]) -> list[D
             await rpc.call(rpc.channel.basic_qos, prefetch_count=1)
         except ChannelClosed as closed:
             named = _NAMED.search(closed.text)
-            if closed.code != _NOT_FOUND or named is None or not connection.is_open:
+            refused = closed.code in (_NOT_FOUND, _ACCESS_REFUSED)
+            if not refused or named is None or not connection.is_open:
                 raise
             kind = DeclareQueue if named["kind"] == "queue" else DeclareExchange
             at = next(i for i, one in enumerate(left) if _is(one, kind, named["name"]))
-            absent.append(left[at])
+            # RabbitMQ 4.3 shows an object only to who may do something with it; who may not has
+            # nothing to do with it, either.
+            if closed.code == _NOT_FOUND:
+                absent.append(left[at])
             left = left[at + 1 :]
             continue
         await rpc.close()
@@ -300,5 +306,8 @@ def _refused(closed: ChannelClosed, declaration: Declaration | None) -> Configur
             what = f"the binding {source!r} -> {destination!r} ({routing_key!r})"
     hint = ""
     if closed.code == _ACCESS_REFUSED:
-        hint = "; give this user the configure right, or let another user declare it"
+        hint = (
+            "; give this user the configure right; or let another user declare it, and set "
+            "RMQWORK_DECLARE=false for this one"
+        )
     return ConfigurationError(f"the broker refused to declare {what}: {closed.text}{hint}")
