@@ -87,6 +87,9 @@ class Staff:
         self._loop = asyncio.get_running_loop()
         self._restarts = Restarts()
         self._isolated: dict[Executor, float] = {}
+        self._isolated_restarts = Restarts()
+        self._isolated_from = float("-inf")
+        """When the next one for suspects may start: they die without having started anything."""
         self._used_up: set[Executor] = set()
         self._condemned: dict[Executor, tuple[int, Outcome]] = {}
         self._limits = {
@@ -138,7 +141,8 @@ class Staff:
         return self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
 
     def _fork_isolated(self) -> None:
-        if self.template.alive:  # else at the next look at the clock
+        may = self.template.alive and monotonic() >= self._isolated_from
+        if may:  # else at a later look at the clock
             self._isolated[self._fork_one()] = monotonic()
 
     def _fork_replacement(self) -> Executor | None:
@@ -190,8 +194,12 @@ class Staff:
             text, traceback = death.account
             fields = {FIELDS: {TRACEBACK: traceback}} if traceback else None
             _log.error("executor %s: %s", death.pid, text, extra=fields)
-        if not (self.recycling.died(executor) or isolated):
+        if self.recycling.died(executor):
+            return
+        if not isolated:
             self._replace()
+        elif not (started or death.expected):
+            self._isolated_from = monotonic() + self._isolated_restarts.delay()
 
     def _blame(self, started: Sequence[Held], death: Death) -> None:
         """One alone is to blame; many run again without others, and nobody pays."""

@@ -1,0 +1,162 @@
+"""Executors that die: replaced, later and later; and those of suspects, as many as it takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from rmqwork import App
+from rmqwork.manifest import Manifest
+from rmqwork.outcome import Outcome
+from rmqwork.worker import staff as module
+from rmqwork.worker.dispatch import Dispatcher
+from rmqwork.worker.executor import Death, Executor, State
+from rmqwork.worker.held import Held
+from rmqwork.worker.options import WorkerOptions
+from rmqwork.worker.plan import make_plan
+from rmqwork.worker.ready import Ready
+from rmqwork.worker.staff import Restarts, Staff
+from tests.unit.fakes import delivery, until
+
+
+class FakeExecutor:
+    def __init__(self, number: int) -> None:
+        self.pid = number
+        self.state = State.READY
+        self.finished = 0
+        self.outstanding: set[int] = set()
+
+    def exit(self) -> None:
+        self.state = State.STOPPING
+
+
+class FakeTemplate:
+    alive = True
+
+    def __init__(self) -> None:
+        self.executors: dict[int, Any] = {}
+
+    def fork(self, threads: int, async_tasks: int) -> Executor:
+        executor = FakeExecutor(len(self.executors) + 1)
+        self.executors[executor.pid] = executor
+        return cast(Executor, executor)
+
+
+class FakeOwner:
+    stopping = False
+
+    def __init__(self) -> None:
+        slots = {"thread": 8, "async": 0}
+        self.dispatcher: Dispatcher[Any] = Dispatcher(Ready([("q", None)]), slots, _nothing, 2)
+        self.finished: list[tuple[Held, Outcome | None]] = []
+
+    def finish(self, held: Held, outcome: Outcome | None, crashed: bool = False) -> None:
+        self.finished.append((held, outcome))
+
+    def not_started(self, helds: Sequence[Held]) -> None: ...
+
+    def suspected(self, helds: Sequence[Held]) -> None:
+        self.dispatcher.suspect(helds)
+
+
+def _nothing(executor: Any, lane: str, batch: Sequence[Held]) -> None: ...
+
+
+class Room:
+    """A staff of two executors, whose times are short."""
+
+    def __init__(self) -> None:
+        app = App("shop", broker="memory://", queues=["q"])
+        app.task(lambda: None, name="shop.task")
+        options = WorkerOptions("x:app", processes=2)
+        plan = make_plan(options, Manifest.from_dict(app.manifest()))
+        self.template, self.owner = FakeTemplate(), FakeOwner()
+        template = cast(Any, self.template)
+        self.staff = Staff(plan, template, lambda: template, cast(Any, self.owner))
+        self.staff.start()
+
+    def die(self, executor: Any, *started: Held, death: Death | None = None) -> None:
+        numbers = dict.fromkeys([held.number for held in started], 0.0)
+        self.staff.died(
+            executor, death or Death(executor.pid, None, 9, unfinished=numbers), started
+        )
+
+    @property
+    def forked(self) -> list[Any]:
+        return list(self.template.executors.values())
+
+
+@pytest.fixture
+async def room() -> Room:
+    return Room()
+
+
+def held(number: int) -> Held:
+    return Held(number, delivery(None, number, type="shop.task"), "q", f"id-{number}", 1, "thread")
+
+
+def test_who_dies_young_again_and_again_is_replaced_later_and_later():
+    now = [0.0]
+    restarts = Restarts(lambda: now[0])
+    delays = []
+    for _ in range(12):
+        delays.append(restarts.delay())
+        now[0] += delays[-1] + 0.1  # it starts after the delay, and dies 0.1 s later
+
+    assert delays[:4] == [0, 0, 0, 0.1]
+    assert delays[4:8] == [0.2, 0.4, 0.8, 1.6]
+    assert delays[-1] == 10
+    now[0] += 6
+    assert restarts.delay() == 0, "this one lived for a while"
+
+
+async def test_each_that_dies_is_replaced(room: Room):
+    assert len(room.forked) == 2
+
+    room.die(room.forked[0])
+
+    await until(lambda: len(room.forked) == 3)
+
+
+async def test_one_alone_is_to_blame_of_many_nobody_yet(room: Room):
+    room.die(room.forked[0], held(1))
+    assert [one.number for one, _ in room.owner.finished] == [1]
+
+    room.die(room.forked[1], *map(held, range(2, 5)))
+
+    assert len(room.owner.finished) == 1
+    assert [one.number for one in room.owner.dispatcher.suspects] == [2, 3, 4]
+    assert sum(map(room.staff.is_isolated, room.forked)) == 2  # as many as -p says
+
+
+async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1000.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Restarts.__init__, "__defaults__", (lambda: now[0],))
+    room = Room()
+    room.die(room.forked[0], held(1), held(2))
+    before = len(room.forked)
+
+    for _ in range(50):  # ten seconds
+        now[0] += 0.2
+        room.staff.watch()
+        for executor in room.forked:
+            if room.staff.is_isolated(executor):
+                room.die(executor, death=Death(executor.pid, 3, error="the lifespan failed:\nno"))
+
+    assert 4 <= len(room.forked) - before <= 24
+
+
+async def test_a_crash_is_told_with_its_stack(room: Room, caplog: pytest.LogCaptureFixture):
+    error = "the lifespan failed:\nTraceback …\nRuntimeError: no database"
+
+    room.die(room.forked[0], death=Death(7, 3, error=error))
+
+    [line] = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert line.message == "executor 7: the lifespan failed: RuntimeError: no database"
+    assert "Traceback" in str(vars(line)["rmqwork"])
