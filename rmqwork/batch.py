@@ -40,7 +40,7 @@ class Batch:
 class Entry:
     """One publication between its submission and its end."""
 
-    __slots__ = ("batch", "finished", "index", "publication", "sent", "unanswered")
+    __slots__ = ("batch", "came_back", "finished", "index", "publication", "sent", "unanswered")
 
     def __init__(self, publication: Publication, batch: Batch, index: int) -> None:
         self.publication = publication
@@ -51,6 +51,8 @@ class Entry:
         """Whether it was sent on a channel that ended before an answer came: it may have arrived,
         whatever becomes of it when it is sent again."""
         self.finished = False
+        self.came_back = False
+        """Whether it was returned once, and its queue declared."""
 
     def finish(self, error: PublishError | None) -> bool:
         """Note the end; true when it was the last of its batch."""

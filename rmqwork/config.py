@@ -64,6 +64,8 @@ class Settings:
         termination_grace: after how long a worker that stops is killed, whatever it does
             (``terminationGracePeriodSeconds`` of its pod); None = not known.
         unknown_task_grace: how long a message of an unknown task waits for a worker that knows it.
+        join_ttl: how long a group may take from its start until its last member has ended, if
+            something comes after it.
         broker_wait: how long a worker that starts waits for the broker.
         health_port: of the health checks and metrics; None = none.
         max_tasks: tasks after which an executor process is replaced by a fresh one; None = never.
@@ -96,6 +98,7 @@ class Settings:
     grace: float = 25.0
     termination_grace: float | None = None
     unknown_task_grace: float = 600.0
+    join_ttl: float = 86400.0
     broker_wait: float = 60.0
     health_port: int | None = None
     max_tasks: int | None = None
@@ -149,6 +152,7 @@ class SettingsArguments(TypedDict, total=False):
     prefetch: int | None
     grace: float | None
     unknown_task_grace: float | None
+    join_ttl: float | None
     broker_wait: float | None
     health_port: int | None
     max_tasks: int | None
@@ -363,6 +367,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "grace": _seconds(above=False),
     "termination_grace": _seconds(above=False),
     "unknown_task_grace": _seconds(above=False),
+    "join_ttl": _seconds(above=True),
     "broker_wait": _seconds(above=False),
     "health_port": _count(0, 65535),
     "max_tasks": _count(1),

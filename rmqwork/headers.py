@@ -27,7 +27,7 @@ WORKFLOW: Final = "rmqwork-workflow"
 EACH: Final = "rmqwork-each"
 """The task runs for each of the items in the body: ``map`` or ``starmap``."""
 JOIN: Final = "rmqwork-join"
-"""What a message in a queue of joins says (`rmqwork.canvas.shards.Kind`)."""
+"""What a message in a queue of joins says (`rmqwork.canvas.parts.Kind`)."""
 INDEX: Final = "rmqwork-index"
 """Which member of a group a part of its join is of, from 0."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-from rmqwork import delays
+from rmqwork import delays, shards
 from rmqwork.batch import Batch, Entry
 from rmqwork.errors import (
     BrokerBlocked,
@@ -81,6 +81,8 @@ class Publisher:
         self._link: Link | None = None
         self._channel: PublishChannel | None = None
         self._delays: asyncio.Task[None] | None = None
+        self._came_back: list[Entry] = []
+        self._declaring: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._problem: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -274,6 +276,8 @@ class Publisher:
             self._lost.append(entry)
             self._wake.set()
             return
+        if verdict is Verdict.RETURNED and self._declares_for(entry):
+            return
         error = None if verdict is Verdict.CONFIRMED else _error(entry.publication, verdict, text)
         if error is not None:
             error.may_have_arrived = entry.unanswered
@@ -281,6 +285,26 @@ class Publisher:
             self._batches.discard(entry.batch)
         if self._waiting:
             self._pump()
+
+    def _declares_for(self, entry: Entry) -> bool:
+        """Whether what came back is sent again: the queues of joins are made when first needed."""
+        link = self._link
+        if entry.publication.type != shards.TYPE or entry.came_back or link is None:
+            return False
+        entry.came_back = True
+        self._came_back.append(entry)
+        if len(self._came_back) == 1:
+            self._declaring = self._loop.create_task(self._declare_shards(link))
+        return True
+
+    async def _declare_shards(self, link: Link) -> None:
+        try:
+            await link.declare(shards.plan())
+        except Exception as error:
+            _log.warning("the queues of joins could not be declared: %s", error)
+        entries, self._came_back = self._came_back, []
+        self._waiting.extendleft(reversed(entries))
+        self._pump()
 
     def _delays_are_ready(self, link: Link) -> bool:
         if self._delays is None:

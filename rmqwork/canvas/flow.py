@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rmqwork import headers as names
-from rmqwork.canvas import shards, splice
+from rmqwork.canvas import parts, splice
 from rmqwork.canvas.carry import Carry
 from rmqwork.canvas.document import Node, Workflow, attach
+from rmqwork.shards import queue_of
 from rmqwork.types import Publication
 
 _MISSING: Final = b"null"
@@ -97,9 +98,9 @@ def _group(node: Node, then: str, carry: Carry) -> tuple[list[Publication], list
         return [], []
     if not then:
         return [], [(member, own) for member in members]
-    queue = shards.queue_of(node["id"])
+    queue = queue_of(node["id"])
     join = {"join": node["id"], "queue": queue, "size": len(members)}
-    return [shards.opened(join, splice.before(own, then), carry)], [
+    return [parts.opened(join, splice.before(own, then), carry)], [
         (member, splice.dump({**join, "index": index})) for index, member in enumerate(members)
     ]
 
@@ -182,7 +183,7 @@ def _advance(
     while then:
         frame, then = splice.first(then)
         if "join" in frame:
-            started.append(shards.part(frame, value, carry))
+            started.append(parts.part(frame, value, carry))
         elif not _is_marker(frame):
             return started, (frame, then)
         elif "link" in frame:
@@ -263,7 +264,7 @@ def ended(then: str, failure: Mapping[str, object], carry: Carry) -> Broken:
     nodes: list[Node] = []
     for frame in frames:
         if "join" in frame:
-            publications.append(shards.failed_part(frame, value, carry))
+            publications.append(parts.failed_part(frame, value, carry))
         elif not _is_marker(frame):
             nodes.append(frame)
         elif "catch" in frame:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from rmqwork import delays
+from rmqwork import delays, shards
+from rmqwork import headers as names
+from rmqwork.canvas.parts import Kind
 from rmqwork.transport import connect
 from rmqwork.transport.memory.connector import MemoryConnector
 from rmqwork.transport.port import Connector, Link
@@ -15,6 +18,7 @@ from rmqwork.transport.port import Connector, Link
 if TYPE_CHECKING:
     from rmqwork.testing.worker import TestWorker
     from rmqwork.transport.memory.broker import MemoryBroker
+    from rmqwork.transport.memory.queues import MemoryQueue
 
 T = TypeVar("T")
 _QUIET: Final = 0.2
@@ -64,7 +68,30 @@ def connector_of(worker: TestWorker) -> Connector:
 def idle_in_memory(broker: MemoryBroker, queues: Sequence[str]) -> bool:
     """Whether these queues hold nothing, neither ready nor unacked."""
     found = [broker.queues[name] for name in queues if name in broker.queues]
-    return not any(len(queue) or queue.unacked for queue in found)
+    joins = [broker.queues[name] for name in shards.names() if name in broker.queues]
+    return not (
+        any(len(queue) or queue.unacked for queue in found)
+        or any(len(queue) or _joins(queue) for queue in joins)
+    )
+
+
+def _joins(queue: MemoryQueue) -> bool:
+    """Whether a group is being joined in a shard, or about to be; one that lacks a member is not,
+    and neither is what is kept of one that has ended."""
+    told: dict[str, set[object]] = {}
+    for entry in queue.unacked:
+        content = entry.message.content
+        kind = content.headers.get(names.JOIN)
+        what = content.headers.get(names.INDEX) if kind == Kind.PART else kind
+        told.setdefault(content.message_id, set()).add(what)
+        if kind == Kind.OPEN:
+            told[content.message_id].add(("size", json.loads(content.body)["size"]))
+    for known in told.values():
+        size = next((item[1] for item in known if isinstance(item, tuple)), None)
+        indexes = sum(isinstance(item, int) for item in known)
+        if Kind.FENCE in known or (size is not None and (Kind.FAILED in known or indexes >= size)):
+            return True
+    return False
 
 
 def _ladder() -> list[str]:
@@ -79,7 +106,7 @@ async def _real(
     end, since = time.monotonic() + timeout, time.monotonic()
     try:
         while time.monotonic() < end:
-            if worker.busy or await _any_waits(link, queues):
+            if worker.busy or await _any_waits(link, [*queues, *worker.join_queues]):
                 since = time.monotonic()
             elif time.monotonic() - since >= quiet:
                 return True

@@ -200,6 +200,7 @@ class TestWorker:
                 len(worker.ready)
                 or worker.settlement.open
                 or worker.dispatcher.suspects
+                or worker.joins.busy
                 or next(iter(worker.dispatcher.running), None)
             )
         except RuntimeError:  # it changed while we looked, from another thread
@@ -234,6 +235,11 @@ class TestWorker:
         """The broker's queues that it reads."""
         plan = self._plan()
         return [source for queue, _ in plan.queues for source in plan.sources(queue)]
+
+    @property
+    def join_queues(self) -> Sequence[str]:
+        """The broker's queues in which it joins groups; none before it has seen one."""
+        return () if self._worker is None else self._worker.joins.queues
 
     def _plan(self) -> Any:
         assert self._worker is not None, "start the worker first"

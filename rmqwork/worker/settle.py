@@ -14,25 +14,17 @@ from concurrent.futures import Future
 from typing import Final
 
 from rmqwork.batch import Batch
-from rmqwork.errors import (
-    BrokerBlocked,
-    BrokerUnavailable,
-    InvalidMessage,
-    PublishError,
-    PublishTimeout,
-    Unroutable,
-)
+from rmqwork.errors import PublishError, Unroutable
 from rmqwork.publisher import Publisher, backoff
-from rmqwork.types import Publication
-from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck, is_reply, slim
+from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory
+from rmqwork.worker.unconfirmed import Left, left
 
 _log = logging.getLogger(__name__)
 _PUBLISH_TIMEOUT: Final = 60.0
 _PROOF_EVERY: Final = 1.0
-_MAY_PASS: Final = (BrokerUnavailable, BrokerBlocked, PublishTimeout)
-"""For these even a reply is tried again: somebody may wait for it."""
+_NOTHING: Final = Left((), None, 0)
 
 
 class Settlement:
@@ -116,35 +108,23 @@ class Settlement:
         attempt: int,
         errors: Sequence[Exception | None],
     ) -> None:
-        left, error = self._left(decision, errors) if any(errors) else (None, None)
-        if left is None:
+        rest = left(decision.publications, errors) if any(errors) else _NOTHING
+        self.dropped_replies += rest.dropped
+        if not rest.publications:
             self.open.discard(held)
             if held.settleable:
                 self._ack(held)
             else:
                 self._remember(held, Ack())
             return
-        _log.error("%s keeps its delivery, its next step is not taken: %s", held.task_id, error)
-        if isinstance(error, Unroutable):
+        _log.error(
+            "%s keeps its delivery, its next step is not taken: %s", held.task_id, rest.error
+        )
+        if isinstance(rest.error, Unroutable):
             self._spawn(self._repair())
-        self._loop.call_later(backoff(attempt), self._again, held, left, attempt + 1)
-
-    def _left(
-        self, decision: PublishThenAck, errors: Sequence[Exception | None]
-    ) -> tuple[PublishThenAck | None, Exception | None]:
-        """What of a decision is still to be published, and why it was not; None = nothing."""
-        left: list[Publication] = []
-        reason: Exception | None = None
-        for publication, error in zip(decision.publications, errors, strict=True):
-            if error is None:
-                continue
-            if is_reply(publication) and not isinstance(error, _MAY_PASS):
-                self.dropped_replies += 1
-                _log.info("the reply of %s is dropped: %s", publication.message_id, error)
-                continue
-            left.append(slim(publication) if isinstance(error, InvalidMessage) else publication)
-            reason = reason or error
-        return (PublishThenAck(left[0], tuple(left[1:])) if left else None), reason
+        first, *more = rest.publications
+        again = PublishThenAck(first, tuple(more))
+        self._loop.call_later(backoff(attempt), self._again, held, again, attempt + 1)
 
     def _again(self, held: Held, decision: PublishThenAck, attempt: int) -> None:
         if held.settleable:

@@ -63,6 +63,7 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
             await _kill(worker)
     sure = await worker.settlement.close(_SETTLE_TIMEOUT)
     await _end_executors(worker)
+    await worker.joins.close()
     await worker.consumption.close()
     left = await _disconnect(worker)
     for held in worker.unfinished:

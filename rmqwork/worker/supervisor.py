@@ -34,6 +34,7 @@ from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
 from rmqwork.worker.held import Held, attempt_of
 from rmqwork.worker.kill_switch import KillSwitches
+from rmqwork.worker.joins import Joiner
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
@@ -104,6 +105,14 @@ class Worker:
         self.progress = ProgressReplies(self.publisher)
         self.kept = KeptFailures(plan, self.settlement)
         self.pulse = Pulse(patience_with_tasks(plan))
+        self.joins = Joiner(
+            plan,
+            connector,
+            self.publisher,
+            self.kept,
+            self.consumption.may_start,
+            self.consumption.repair,
+        )
         self.last_tick = monotonic()
         """When the loop last turned, as ``time.monotonic()``."""
         self.returned: list[Held] | None = None
@@ -218,6 +227,8 @@ class Worker:
             self.switches.ended(held, outcome)
             back_to = self.plan.suspects(held.queue) if crashed else None
             decision = decide(held, outcome, self.plan.name, back_to)
+            if isinstance(decision, PublishThenAck) and held.carried is not None:
+                self.joins.saw(decision.publications)
             if type(outcome) is Failure or (
                 isinstance(decision, PublishThenAck) and decision.never
             ):
@@ -297,6 +308,7 @@ class Worker:
 
         batch.future.add_done_callback(answer)
         self.publisher.submit(batch)
+        self.joins.saw(entry.publication for entry in batch.entries)
 
     # ── executors come and go ─────────────────────────────────────────────────────────────────
 

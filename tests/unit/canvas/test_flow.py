@@ -8,7 +8,7 @@ import json
 import pytest
 
 from rmqwork import headers as names
-from rmqwork.canvas import shards
+from rmqwork.canvas import parts
 from rmqwork.canvas.carry import TooLarge
 from rmqwork.canvas.document import Workflow
 from rmqwork.canvas.flow import (
@@ -21,8 +21,9 @@ from rmqwork.canvas.flow import (
     succeeded,
     takes_value,
 )
-from rmqwork.canvas.shards import Kind
+from rmqwork.canvas.parts import Kind
 from rmqwork.canvas.splice import frames_of, items_of
+from rmqwork.shards import queue_of
 from tests.unit.canvas.nodes import CARRY, body, carried, ids, task
 
 FAILURE = {"task_id": "a", "type": "ValueError", "message": "no"}
@@ -141,13 +142,13 @@ def test_a_group_with_nothing_after_it_is_its_members():
 def test_a_group_with_something_after_it_opens_its_join_first():
     opening, *members = launch(chain(group("g", task("a"), task("b")), task("c")), b"1", "", CARRY)
     assert ids(members) == ["a", "b"]
-    assert (opening.exchange, opening.routing_key) == ("", shards.queue_of("g"))
+    assert (opening.exchange, opening.routing_key) == ("", queue_of("g"))
     assert (opening.message_id, opening.headers[names.JOIN]) == ("g", Kind.OPEN)
-    read = shards.read_opened(opening.body, 1000.0, CARRY.max_size)
+    read = parts.read_opened(opening.body, 1000.0, CARRY.max_size)
     assert (read.size, [node["id"] for node in items_of(read.then)]) == (2, ["c"])
     assert read.carry == CARRY
     (part,) = succeeded(carried(members[1]), b"22", CARRY)
-    assert (part.routing_key, part.message_id, part.body) == (shards.queue_of("g"), "g", b"22")
+    assert (part.routing_key, part.message_id, part.body) == (queue_of("g"), "g", b"22")
     assert (part.headers[names.JOIN], part.headers[names.INDEX]) == (Kind.PART, 1)
 
 
@@ -175,7 +176,7 @@ def test_a_group_in_a_group_is_one_value_of_it():
         chain(group("g", group("h", task("a"), task("b")), task("c")), task("d")), None, "", CARRY
     )
     assert ids([opening, inner_open, a, b, c]) == ["g", "h", "a", "b", "c"]
-    (part,) = proceed(shards.read_opened(inner_open.body, 0.0, 1 << 20).then, b"[1,2]", CARRY)
+    (part,) = proceed(parts.read_opened(inner_open.body, 0.0, 1 << 20).then, b"[1,2]", CARRY)
     assert (part.message_id, part.headers[names.INDEX], part.body) == ("g", 0, b"[1,2]")
 
 
@@ -210,7 +211,7 @@ def test_a_member_that_fails_is_a_failed_part_of_its_join():
     assert (part.message_id, part.headers[names.JOIN]) == ("g", Kind.FAILED)
     assert json.loads(part.body) == FAILURE
     assert broken.never == []
-    then = shards.read_opened(opening.body, 0.0, 1 << 20).then
+    then = parts.read_opened(opening.body, 0.0, 1 << 20).then
     assert ended(then, FAILURE, CARRY).never == ["b"]
 
 
@@ -219,7 +220,7 @@ def test_the_handler_of_a_group_starts_once_with_a_join_and_per_member_without()
     for one in launch(node, None, "", CARRY):
         assert ids(failed(carried(one), FAILURE, CARRY).publications) == ["e"]
     opening, *_ = launch(chain(node, task("c")), None, "", CARRY)
-    then = shards.read_opened(opening.body, 0.0, 1 << 20).then
+    then = parts.read_opened(opening.body, 0.0, 1 << 20).then
     assert ids(ended(then, FAILURE, CARRY).publications) == ["e"]
 
 

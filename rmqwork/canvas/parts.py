@@ -1,12 +1,6 @@
-"""The queues in which groups are joined, and the messages that go there.
+"""The messages of joins: what a group's members, and those who join them, tell each other.
 
-A fixed number of quorum queues with a single active consumer each: whoever consumes one joins the
-groups whose ids lead to it. Kinds of messages, in the header ``rmqwork-join``:
-
-* ``open``: how many members a group has, and what comes after it; published before the members;
-* ``part``: the value of a member; ``failed``: the failure of one, which is the whole join's;
-* ``done``: all that follows is published; the rest of the join's messages are to be dropped;
-* ``fence``: an active consumer's own: what was in the queue before it has been delivered.
+They go to the queues of `rmqwork.shards`, and are told apart by the header ``rmqwork-join``.
 """
 
 from __future__ import annotations
@@ -14,60 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
-from zlib import crc32
+from typing import Any
 
 from rmqwork import headers as names
 from rmqwork.canvas.carry import Carry
 from rmqwork.canvas.splice import Cut, dump
-from rmqwork.topology import Declaration, DeclareQueue
+from rmqwork.shards import TYPE
 from rmqwork.types import Delivery, Publication
-
-PREFIX: Final = "rmqwork.joins"
-SHARDS: Final = 4
-DEAD_LETTERS: Final = f"{PREFIX}.dlq"
-TYPE: Final = "rmqwork.join"
-"""The ``type`` of messages in these queues, which are no tasks."""
-_HOLD_MOST: Final = 7 * 24 * 3600 * 1000
-"""Milliseconds for which the broker lets a part wait unacked (RabbitMQ 3.12 and later)."""
 
 
 class Kind(StrEnum):
     """What a message says of a join."""
 
     OPEN = "open"
+    """How many members the group has, and what comes after it; published before the members."""
     PART = "part"
+    """The value of a member."""
     FAILED = "failed"
+    """The failure of a member, which is the whole join's."""
     DONE = "done"
+    """All that follows is published; what else there is of the join is to be dropped."""
     FENCE = "fence"
-
-
-def queue_of(join: str) -> str:
-    """The queue in which a group with this id is joined."""
-    return f"{PREFIX}.{crc32(join.encode()) % SHARDS}"
-
-
-def names_of_all() -> tuple[str, ...]:
-    """The names of all shards."""
-    return tuple(f"{PREFIX}.{number}" for number in range(SHARDS))
-
-
-def plan() -> list[Declaration]:
-    """The declarations of all shards and of their dead-letter queue."""
-    unlimited = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-    arguments = {
-        **unlimited,
-        "x-single-active-consumer": True,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": DEAD_LETTERS,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-        "x-consumer-timeout": _HOLD_MOST,
-    }
-    return [
-        DeclareQueue(DEAD_LETTERS, unlimited),
-        *(DeclareQueue(name, arguments) for name in names_of_all()),
-    ]
+    """A consumer's own: what was in the queue before it has been delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +94,9 @@ def failed_part(frame: Mapping[str, Any], failure: bytes, carry: Carry) -> Publi
     return _message(frame["queue"], frame["join"], Kind.FAILED, failure, carry, frame["index"])
 
 
-def done(queue: str, join: str, carry: Carry) -> Publication:
+def done(queue: str, join: str, now: float) -> Publication:
     """What says that a join has come to its end."""
-    return _message(queue, join, Kind.DONE, b"{}", carry)
+    return _message(queue, join, Kind.DONE, b"{}", Carry("", now))
 
 
 def fence(queue: str, name: str, now: float) -> Publication:

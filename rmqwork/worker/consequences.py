@@ -1,0 +1,129 @@
+"""What follows from the end of a join, as publications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from rmqwork import headers as names
+from rmqwork import shards
+from rmqwork.canvas import flow, splice
+from rmqwork.canvas.carry import TooLarge
+from rmqwork.canvas.join import Abandon, Complete, Fail
+from rmqwork.canvas.parts import Opened
+from rmqwork.outcome import Evidence, Failure, Reason
+from rmqwork.types import Delivery, Publication
+from rmqwork.worker.carried import never_ran
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What an end leads to.
+
+    Args:
+        publications: to be confirmed before the join is.
+        failures: for the store, by the ids of the tasks that will never run.
+        problem: what went wrong, for the log; empty: nothing.
+    """
+
+    publications: tuple[Publication, ...]
+    failures: dict[str, Failure]
+    problem: str = ""
+
+
+def of_end(
+    effect: Complete | Fail | Abandon[Delivery], now: float, ttl: float, host: str
+) -> Consequences:
+    """What follows from a join.
+
+    Args:
+        effect: its end.
+        now: seconds since the epoch.
+        ttl: for how many seconds a join may be open.
+        host: this worker's name.
+    """
+    match effect:
+        case Complete(join, opened, values):
+            try:
+                carry = replace(opened.carry, now=now)
+                following = flow.proceed(opened.then, splice.array(values), carry)
+                return Consequences(tuple(following), {})
+            except TooLarge as error:
+                return _broken(opened, _failure(join, Reason.FAILED, "TooLarge", str(error)), now)
+        case Fail(join, opened, body):
+            try:
+                failure = flow.failure_of(body)
+            except ValueError as error:
+                failure = _failure(join, Reason.FAILED, "InvalidMessage", str(error))
+            return _broken(opened, failure, now)
+        case Abandon(join, opened, arrived, tokens):
+            text = f"only {arrived} of {opened.size if opened else '?'} came within {ttl:g} s"
+            if opened is None:
+                text += "; what opens the join never did"
+            letters = tuple(_letter(one, text, host) for one in tokens)
+            if opened is None:
+                return Consequences(letters, {}, f"{join} is given up: {text}")
+            broken = _broken(opened, _failure(join, Reason.EXPIRED, "JoinAbandoned", text), now)
+            return replace(broken, publications=(*letters, *broken.publications))
+
+
+def _failure(join: str, reason: Reason, kind: str, text: str) -> dict[str, Any]:
+    """The failure of a join itself."""
+    return {
+        "task_id": join,
+        "task": None,
+        "reason": reason.value,
+        "type": kind,
+        "message": text,
+        "traceback": "",
+        "attempt": 1,
+    }
+
+
+def _broken(opened: Opened, failure: dict[str, Any], now: float) -> Consequences:
+    carry = replace(opened.carry, now=now)
+    failure = {**failure, "workflow": carry.workflow}
+    broken = flow.ended(opened.then, failure, carry)
+    kind, text, traceback = (str(failure.get(n, "")) for n in ("type", "message", "traceback"))
+    evidence = Evidence(kind, text, traceback)
+    try:
+        reason = Reason(str(failure.get("reason")))
+    except ValueError:
+        reason = Reason.FAILED
+    answers = never_ran(broken.never, carry.reply_to, reason, evidence)
+    return Consequences(
+        (*broken.publications, *answers),
+        dict.fromkeys(broken.never, Failure(0.0, reason, evidence)),
+        f"{failure.get('task') or 'the join'} ({failure.get('task_id')}): {kind}: {text[:300]}",
+    )
+
+
+def _letter(delivery: Delivery, why: str, host: str) -> Publication:
+    return dead_letter(delivery, Reason.EXPIRED, "JoinAbandoned", why, host)
+
+
+def dead_letter(delivery: Delivery, reason: Reason, kind: str, why: str, host: str) -> Publication:
+    """A message of a shard for its dead-letter queue, with the evidence."""
+    headers = {
+        **names.may_travel(delivery.headers),
+        names.EXCHANGE: delivery.exchange,
+        names.ROUTING_KEY: delivery.routing_key,
+        names.QUEUE: delivery.queue,
+        names.HOST: host,
+        names.ERROR_REASON: reason.value,
+        names.ERROR_TYPE: kind,
+        names.ERROR_MESSAGE: why[:1000],
+        names.ERROR_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    return Publication(
+        "",
+        shards.DEAD_LETTERS,
+        delivery.body,
+        delivery.message_id or "",
+        delivery.type,
+        headers,
+        content_type=delivery.content_type,
+        timestamp=delivery.timestamp,
+        app_id=delivery.app_id,
+    )
