@@ -33,8 +33,8 @@ from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
 from rmqwork.worker.held import Held, attempt_of
-from rmqwork.worker.kill_switch import KillSwitches
 from rmqwork.worker.joins import Joiner
+from rmqwork.worker.kill_switch import KillSwitches
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
