@@ -173,6 +173,9 @@ class Joiner:
             if known is channel:
                 self._shards[queue].lost()
 
+    def paused(self, queue: str) -> None:
+        """Shards are never paused; see `rmqwork.worker.consuming.Consumer`."""
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
