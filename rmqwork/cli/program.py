@@ -27,6 +27,8 @@ _VERBS: Final = {
     "pause": "rmqwork.cli.control.pausing:pause",
     "resume": "rmqwork.cli.control.pausing:resume",
     "revoke": "rmqwork.cli.control.revoke:revoke",
+    "scale": "rmqwork.cli.control.scale:scale",
+    "log-level": "rmqwork.cli.control.log_level:log_level",
     "shutdown": "rmqwork.cli.control.shutdown:shutdown",
     "demo": "rmqwork.cli.demo:demo",
     "chaos": "rmqwork.cli.chaos:chaos",

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from time import time
 from typing import Any, Final
 
+from rmqwork.errors import RmqworkError
 from rmqwork.ids import uuid7
 from rmqwork.topology import DeclareQueue
 from rmqwork.types import Delivery, Publication
@@ -36,6 +37,10 @@ _STANDING_BYTES: Final = 16 << 20
 _CALLS_BYTES: Final = 2 << 20
 _SEGMENT_BYTES: Final = 1 << 20
 _ANSWERS_EXPIRE: Final = 60_000
+
+
+class Cannot(RmqworkError):
+    """A worker does not do what it was told to; the text says why."""
 
 
 class NotACommand(ValueError):

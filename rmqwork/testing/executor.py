@@ -184,6 +184,13 @@ class InProcessExecutor:
             self._cancelled.add(number)
             self._in_loop(lambda: task.cancel(why))
 
+    def stack(self, request: int, number: int) -> None:
+        """Where a task stands is not told here: a debugger sees it in this process."""
+        self._in_loop(lambda: self._report(("stack", request, "a test worker tells no stacks")))
+
+    def log_level(self, logger: str, level: int) -> None:
+        """Nothing: the worker has set it for this process."""
+
     def ping(self, number: int) -> None:
         """Have it answer."""
         self._in_loop(lambda: self._report(("pong", number)))

@@ -11,25 +11,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork.batch import Batch
 from rmqwork.control.standing import Standing
-from rmqwork.control.wire import Answer, Command
+from rmqwork.control.wire import Answer, Cannot, Command
 from rmqwork.errors import RmqworkError
 from rmqwork.outcome import Evidence, Reason
 from rmqwork.worker.following import Follower
 from rmqwork.worker.held import Held
-from rmqwork.worker.inspecting import Inspection
+from rmqwork.worker.inspecting import Inspection, Stacks
 from rmqwork.worker.revoking import Revoking, evidence_of, said_of
+from rmqwork.worker.scaling import scale
 
 if TYPE_CHECKING:
+    from rmqwork.worker.executor import Executor
     from rmqwork.worker.supervisor import Worker
 
 _log = logging.getLogger(__name__)
 OPERATOR: Final = "operator"
 """Why a queue is not consumed: somebody has paused it."""
 _ANSWER_TIMEOUT: Final = 5.0
-
-
-class Cannot(RmqworkError):
-    """A worker does not do what it was told to; the text says why."""
 
 
 class Control:
@@ -45,6 +43,8 @@ class Control:
         self.follower = Follower(worker.publisher, self)
         self.revoking = Revoking(worker)
         self.inspection = Inspection(worker)
+        self.stacks = Stacks(worker)
+        self._levels: dict[str, int] = {}
         self.stop: Callable[[], None] = lambda: None
         """Begins the worker's shutdown."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,6 +55,9 @@ class Control:
             "resume": self._pause,
             "revoke": self._revoke,
             "shutdown": self._shutdown,
+            "scale": lambda command: scale(worker, command),
+            "stack": self.stacks.tell,
+            "log-level": self._log_level,
         }
 
     # ── what the streams say ──────────────────────────────────────────────────────────────────
@@ -178,6 +181,24 @@ class Control:
         }
 
     # ── the worker ────────────────────────────────────────────────────────────────────────────
+
+    def greet(self, executor: Executor) -> None:
+        """Tell a new executor what was said to others."""
+        for logger, level in self._levels.items():
+            executor.log_level(logger, level)
+
+    def _log_level(self, command: Command) -> Any:
+        name = str(command.what.get("level", "")).upper()
+        logger = str(command.what.get("logger") or "")
+        level = logging.getLevelNamesMapping().get(name)
+        if level is None:
+            raise Cannot(f"unknown log level {name!r}; use debug, info, warning or error")
+        logging.getLogger(logger or None).setLevel(level)
+        self._levels[logger] = level
+        for executor in self._worker.staff.answering():
+            executor.log_level(logger, level)
+        _log.warning("log level of %s is %s, says %s", logger or "all", name, command.by)
+        return {"level": name, "logger": logger or None}
 
     def _shutdown(self, command: Command) -> Any:
         _log.warning("shutdown was asked for by %s", command.by)

@@ -99,10 +99,22 @@ class Dispatcher(Generic[E]):
         """Forget the suspects of a channel that has ended."""
         self.suspects.forget(channel)
 
-    def add(self, executor: E, isolated: bool = False) -> None:
-        """An executor is ready."""
-        self._seats[executor] = Seat(executor, self._slots, isolated)
+    def add(
+        self, executor: E, isolated: bool = False, slots: Mapping[str, int] | None = None
+    ) -> None:
+        """An executor is ready.
+
+        Args:
+            executor: which.
+            isolated: takes suspects only.
+            slots: tasks at once, by lane; None = as many as all have.
+        """
+        self._seats[executor] = Seat(executor, slots or self._slots, isolated)
         self.schedule()
+
+    def resize(self, slots: Mapping[str, int]) -> None:
+        """Executors to come have other numbers of tasks at once."""
+        self._slots = slots
 
     def close_seat(self, executor: E) -> None:
         """Give an executor nothing more."""

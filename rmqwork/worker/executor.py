@@ -213,6 +213,14 @@ class Executor:
         """Answer a ``("publish", request, …)``; see `rmqwork.worker.wire.published_message`."""
         self._control.send([published_message(request, answer)])
 
+    def stack(self, request: int, number: int) -> None:
+        """Have it answer ``("stack", request, text)``: where a task stands."""
+        self._control.send([("stack", request, number)])
+
+    def log_level(self, logger: str, level: int) -> None:
+        """Set the level of one of its loggers; an empty name is the root's."""
+        self._control.send([("log-level", logger or None, level)])
+
     def ping(self, number: int) -> None:
         """Have it answer ``("pong", number)``."""
         self._control.send([("ping", number)])

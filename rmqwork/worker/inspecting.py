@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rmqwork.control.wire import Command
+from rmqwork.control.wire import Cannot, Command
+from rmqwork.worker.recycling import resident
 
 if TYPE_CHECKING:
+    from rmqwork.worker.executor import Executor
+    from rmqwork.worker.held import Held
     from rmqwork.worker.supervisor import Worker
 
+STACK_PATIENCE: Final = 2.0
+"""Seconds in which an executor says where a task stands."""
 MOST_TASKS: Final = 500
 """Running tasks in one answer; the oldest of them."""
 
@@ -40,7 +46,7 @@ class Inspection:
         return {
             "version": __version__,
             "up_s": round(time.monotonic() - self._began, 1),
-            "memory": memory_of(os.getpid()),
+            "memory": resident(os.getpid()),
             "slots": dict(worker.plan.slots),
             "processes": worker.plan.processes,
             "queues": [
@@ -54,8 +60,9 @@ class Inspection:
                 for queue, _ in worker.plan.queues
             ],
             "executors": [
-                {**one, "memory": memory_of(one["pid"])}  # type: ignore[arg-type]
+                {**one, "memory": resident(int(str(one["pid"])))}
                 for one in worker.staff.summary()
+                if one["pid"]
             ],
             "tasks": running[:MOST_TASKS],
             "more_tasks": max(0, len(running) - MOST_TASKS),
@@ -89,10 +96,53 @@ class Inspection:
         return running, unstarted
 
 
-def memory_of(pid: int | None) -> int | None:
-    """Bytes that a process has in memory; None where that cannot be told (no Linux, it is gone)."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
+class Stacks:
+    """Asks executors where their tasks stand.
+
+    Args:
+        worker: whose executors.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[str]] = {}
+
+    def answered(self, request: int, text: str) -> None:
+        """An executor has answered."""
+        future = self._asked.get(request)
+        if future is not None and not future.done():
+            future.set_result(text)
+
+    async def tell(self, command: Command) -> dict[str, Any] | None:
+        """The answer to ``stack``; None: the task does not run here.
+
+        Raises:
+            Cannot: its process does not answer.
+        """
+        wanted = str(command.what.get("id"))
+        for seat in self._worker.dispatcher.seats:
+            for number, held in seat.held.items():
+                if held.task_id == wanted:
+                    return await self._ask(seat.executor, number, held)
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
+
+    async def _ask(self, executor: Executor, number: int, held: Held) -> dict[str, Any]:
+        request = next(self._numbers)
+        future = self._asked[request] = asyncio.get_running_loop().create_future()
+        executor.stack(request, number)
+        try:
+            stack = await asyncio.wait_for(future, STACK_PATIENCE)
+        except TimeoutError:
+            raise Cannot(
+                f"executor {executor.pid} did not answer within {STACK_PATIENCE:g} s: C code in it "
+                "holds the GIL, or it is stopped"
+            ) from None
+        finally:
+            del self._asked[request]
+        return {
+            "id": held.task_id,
+            "task": held.delivery.type,
+            "executor": executor.pid,
+            "stack": stack,
+        }

@@ -66,7 +66,7 @@ class Recycling:
     def look(self, executor: Executor) -> None:
         """Tasks of an executor have come to their end."""
         if self.max_tasks is not None and executor.finished >= self.max_tasks:
-            self._replace(executor, f"it has run {executor.finished} tasks (max_tasks)")
+            self.replace(executor, f"it has run {executor.finished} tasks (max_tasks)")
 
     def watch(self, executors: Iterable[Executor]) -> None:
         """Look at their memory now and then; end those that do not leave."""
@@ -89,7 +89,7 @@ class Recycling:
         if size is None or size <= most or executor.state is not State.READY:
             return
         if executor.finished:
-            self._replace(executor, f"it has {show_size(size)} (max_memory {show_size(most)})")
+            self.replace(executor, f"it has {show_size(size)} (max_memory {show_size(most)})")
         elif not self._too_small:
             self._too_small = True
             _log.warning(
@@ -99,7 +99,18 @@ class Recycling:
                 show_size(size),
             )
 
-    def _replace(self, old: Executor, why: str) -> None:
+    def counts(self, executor: Executor) -> bool:
+        """Whether it is one of those that a worker is to have: it neither leaves, nor stands by."""
+        return executor not in self._leaving and not (self._pair and executor is self._pair[1])
+
+    def let_go(self, executor: Executor) -> None:
+        """Have an executor leave without a replacement."""
+        if executor not in self._leaving:
+            self._leaving[executor] = self.clock()
+            self.retire(executor)
+
+    def replace(self, old: Executor, why: str) -> None:
+        """Have an executor leave when another one has its place; not while another one does."""
         busy = self._pair is not None or self.clock() < self._not_before
         if busy or old.state is not State.READY or old in self._leaving:
             return

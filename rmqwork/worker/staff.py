@@ -129,8 +129,35 @@ class Staff:
             for executor in self.template.executors.values()
         ]
 
+    def scale(self, plan: WorkerPlan) -> None:
+        """Have other numbers from now on: executors come or go at once, and those with other
+        numbers of tasks are replaced one by one."""
+        self._plan = plan
+        there = self._regular()
+        for _ in range(plan.processes - len(there)):
+            self._fork()
+        surplus = sorted(there, key=lambda one: len(one.outstanding))
+        for executor in surplus[: max(0, len(there) - plan.processes)]:
+            self.recycling.let_go(executor)
+
+    def _regular(self) -> list[Executor]:
+        """The executors that count against the plan's number."""
+        return [
+            one
+            for one in self.template.executors.values()
+            if one not in self._isolated and one not in self._used_up and self.recycling.counts(one)
+        ]
+
+    def _resize(self) -> None:
+        """Replace the next executor that has other numbers of tasks than the plan says."""
+        wanted = (self._plan.slots["thread"], self._plan.slots["async"])
+        for one in self._regular():
+            if (one.threads, one.async_tasks) != wanted:
+                self.recycling.replace(one, "the number of its tasks at once was changed")
+                return
+
     def _fork(self) -> None:
-        if self._owner.stopping:
+        if self._owner.stopping or len(self._regular()) >= self._plan.processes:
             return
         if self.template.alive:
             self._fork_one()
@@ -283,6 +310,7 @@ class Staff:
             seat.executor for seat in self._owner.dispatcher.seats if not seat.isolated
         )
         self.see_to_suspects()
+        self._resize()
 
     def _watch_limits(self, executor: Executor, helds: Mapping[int, Held], now: float) -> None:
         if executor in self._condemned:

@@ -203,6 +203,8 @@ class Worker:
                     self.finish(held, self.control.revoking.ended(held))
             elif kind == "progress":
                 self._progress(executor, *message[1:])
+            elif kind == "stack":
+                self.control.stacks.answered(message[1], message[2])
             elif kind == "pong":
                 self.pulse.answered(executor)
             elif kind == "warning":
@@ -314,7 +316,9 @@ class Worker:
 
     def on_ready(self, executor: Executor) -> None:
         """An executor takes deliveries from now on."""
-        self.dispatcher.add(executor, self.staff.is_isolated(executor))
+        self.control.greet(executor)
+        slots = {"thread": executor.threads, "async": executor.async_tasks}
+        self.dispatcher.add(executor, self.staff.is_isolated(executor), slots)
         self.staff.recycling.ready(executor)
         self.consumption.may_start.set()
 

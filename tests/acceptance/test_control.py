@@ -179,6 +179,46 @@ def test_a_worker_full_of_blocked_tasks_answers_and_shuts_down(scene: Told, tmp_
     assert worker.wait() == 3  # two were handed back unfinished
 
 
+def test_a_worker_is_scaled_says_where_tasks_stand_and_logs_more(
+    scene: Told, tmp_path: Path
+) -> None:
+    gate = str(tmp_path / "gate")
+    worker = scene.ready("-c", "1")
+    coroutine = scene.send("anap", seconds=600.0)
+    ids = [scene.send("wait_for", path=gate, key=str(number)) for number in range(6)]
+    scene.ledger.wait(2, "started")
+
+    (told,) = scene.say("inspect", "--stack", ids[0])["stacks"]
+    assert "until_file(path)" in told["stack"]
+    assert "rmqwork/worker" not in told["stack"]
+    (told,) = scene.ask("stack", id=coroutine)
+    assert told["task"] == "work.anap"
+    assert "await asyncio.sleep(seconds)" in told["stack"]
+
+    slots = {"thread": 2, "async": 100}
+    assert scene.ask("scale", processes=2, concurrency=2) == [{"processes": 2, "slots": slots}]
+    scene.ledger.wait(6, "started")  # one that ends with its task, and two with two each
+    assert len(_executors(scene)) == 3
+    Path(gate).touch()
+    scene.ledger.wait(6, "ran")
+    scene.app.revoke(coroutine)
+    scene.ask("scale", processes=1)
+    until(lambda: len(_executors(scene)) == 1, "one executor")
+
+    assert scene.ask("log-level", level="debug", logger="work") == [
+        {"level": "DEBUG", "logger": "work"}
+    ]
+    scene.send("logs")
+    worker.wait_log("a word for debugging")
+    assert worker.stop() == 0
+
+
+def _executors(scene: Told) -> list[dict[str, Any]]:
+    (one,) = scene.ask("inspect")
+    executors: list[dict[str, Any]] = one["executors"]
+    return executors
+
+
 def test_a_kill_switch_takes_one_message_at_a_time_until_they_succeed(
     vhost_url: str, tmp_path: Path
 ) -> None:

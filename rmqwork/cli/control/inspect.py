@@ -47,7 +47,7 @@ def inspect(
     path, view = _split(arguments)
     app = load(path)
     if stack is not None:
-        return _show_stack(app, stack, max(timeout, 1.0), all_apps, as_json)
+        return _show_stack(app, stack, max(timeout, 3.0), all_apps, as_json)
     answers = ask(app, command(app, "inspect", all_apps), timeout, expected)
     workers = plain_answers(answers)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -31,6 +32,9 @@ class ControlHooks(Protocol):
 
     def cancel_async(self) -> None:
         """Cancel all coroutine tasks."""
+
+    def stack(self, number: int) -> str:
+        """Where a task stands."""
 
     def inbox_ended(self) -> None:
         """An inbox that this thread reads has come to its end."""
@@ -105,6 +109,10 @@ class ControlThread(threading.Thread):
                 self._hooks.cancel(number, why)
             case ("cancel-async",):
                 self._hooks.cancel_async()
+            case ("stack", request, number):
+                self._outlet.send((("stack", request, self._hooks.stack(number)),))
+            case ("log-level", logger, level):
+                logging.getLogger(logger).setLevel(level)
 
     def _give_back(self) -> None:
         if self._closed:

@@ -68,6 +68,10 @@ class TaskLoop:
             # Not before its first step, without which it would report nothing.
             self._loop.call_soon(task.cancel, why)
 
+    def task(self, number: int) -> asyncio.Task[None] | None:
+        """The task of a delivery; may be called in any thread."""
+        return self._tasks.get(number)
+
     def cancel_all(self, why: str) -> None:
         """Cancel all tasks that run."""
         for number in list(self._tasks):

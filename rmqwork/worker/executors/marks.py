@@ -68,6 +68,13 @@ class Marks:
             if (number := numbers[slot * 2])
         }
 
+    def slot(self, number: int) -> int | None:
+        """Which slot has a delivery's mark."""
+        for slot in range(self._slots):
+            if self._numbers[slot * 2] == number:
+                return slot
+        return None
+
     def close(self) -> None:
         """Unmap the memory."""
         self._numbers.release()

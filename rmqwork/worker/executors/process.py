@@ -25,6 +25,7 @@ from rmqwork.worker.executors.marks import Marks, size
 from rmqwork.worker.executors.outlet import Outlet
 from rmqwork.worker.executors.parent import be_killed_first, die_with_parent
 from rmqwork.worker.executors.pipe_publisher import PipePublisher
+from rmqwork.worker.executors.stacks import coroutine_stack, thread_stack
 from rmqwork.worker.executors.threads import TaskThreads
 
 EXIT_IMPORT_ERROR: Final = 2
@@ -149,6 +150,7 @@ class ExecutorProcess:
         self._stopping = threading.Event()
         self._loop = _new_loop(assignment.event_loop)
         self._task_loop: TaskLoop | None = None
+        self._task_threads: TaskThreads | None = None
         os.register_at_fork(after_in_child=self._disown)
 
     def run(self, app: Any) -> int:
@@ -189,7 +191,7 @@ class ExecutorProcess:
         """Run tasks until both inboxes have ended and what was started is reported."""
         threads_ended, loop_ended = asyncio.Event(), asyncio.Event()
         runner = app.runner(state, stopping=self._stopping, progress=self._progress)
-        threads = TaskThreads(
+        threads = self._task_threads = TaskThreads(
             self._assignment.threads,
             runner=runner,
             inbox=self._thread_inbox,
@@ -242,6 +244,16 @@ class ExecutorProcess:
         """See `ControlHooks.cancel_async`."""
         if task_loop := self._task_loop:
             self._in_loop(task_loop.cancel_all, "the worker shuts down")
+
+    def stack(self, number: int) -> str:
+        """See `ControlHooks.stack`."""
+        slot = self._marks.slot(number)
+        if slot is not None and slot < self._assignment.threads and self._task_threads:
+            return thread_stack(self._task_threads.ident(slot))
+        task = self._task_loop.task(number) if self._task_loop else None
+        if task is None:
+            return "it does not run now"
+        return coroutine_stack(task, threading.main_thread().ident)
 
     def inbox_ended(self) -> None:
         """See `ControlHooks.inbox_ended`."""

@@ -59,6 +59,10 @@ class TaskThreads:
         if not self._threads:  # an app of coroutine tasks alone, or of none
             self._ended()
 
+    def ident(self, slot: int) -> int | None:
+        """The identifier of a slot's thread."""
+        return self._threads[slot].ident
+
     def _work(self, slot: int) -> None:
         inbox, outlet, marks, keep = self._inbox, self._outlet, self._marks, self._keep
         while (message := inbox.take()) is not None:

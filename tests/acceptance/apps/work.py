@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -174,6 +175,11 @@ def later(ctx: Context, times: str) -> None:
     if runs < 3:
         raise RetryLater(0.1, count=False)
     note("ran", ctx)
+
+
+@task()
+def logs() -> None:
+    logging.getLogger("work.tasks").debug("a word for debugging")
 
 
 @task()
