@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rmqwork import shards
 from rmqwork.addresses import vhost_of
-from rmqwork.canvas import shards
 from rmqwork.comparison import Difference
 from rmqwork.control.wire import control_plan
 from rmqwork.delays import delay_plan

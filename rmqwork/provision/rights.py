@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from rmqwork.canvas.shards import PREFIX as JOINS
 from rmqwork.control.wire import CALLS, STANDING
 from rmqwork.delays import PREFIX as DELAYS
 from rmqwork.provision.migration import waiting_room
+from rmqwork.shards import PREFIX as JOINS
 from rmqwork.topology import (
     RETURN_EXCHANGE,
     UNROUTABLE,
@@ -64,7 +64,7 @@ def rights_of(app: App, declarations: Iterable[Declaration]) -> dict[Role, Right
     ways.append(_under(f"{DELAYS}."))
     replies = _under(f"rmqwork.replies.{app.name[:150]}.")
     queues = [_name(name) for queue in app.queues.values() for name in queue.consumed()]
-    joins = _under(f"{JOINS}.")
+    joins = _under(JOINS)
     streams = [_name(STANDING), _name(CALLS)]
     back = [_name(_DEFAULT), _name(RETURN_EXCHANGE)]
     made = [one.name for one in declarations if not isinstance(one, Bind)]
