@@ -76,6 +76,16 @@ class Management:
             raise ManagementError(f"{self.address}: {error}") from None
         return content
 
+    def date(self) -> str | None:
+        """The broker's clock, as HTTP says it (RFC 9110), in whole seconds."""
+        request = urllib.request.Request(f"{self.address}/api/whoami", headers=self._headers)
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as answer:
+                told: str | None = answer.headers.get("Date")
+        except (OSError, ValueError) as error:
+            raise ManagementError(f"{self.address}: {error}") from None
+        return told
+
     def answers(self) -> bool:
         """Whether the API is there and lets us in."""
         try:

@@ -22,6 +22,7 @@ _VERBS: Final = {
     "dlq": "rmqwork.cli.dlq:group",
     "deploy": "rmqwork.cli.deploy:group",
     "topology": "rmqwork.cli.topology:group",
+    "doctor": "rmqwork.cli.doctor:doctor",
     "inspect": "rmqwork.cli.control.inspect:inspect",
     "ping": "rmqwork.cli.control.ping:ping",
     "pause": "rmqwork.cli.control.pausing:pause",

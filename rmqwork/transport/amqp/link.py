@@ -84,6 +84,11 @@ class AmqpLink:
         return bool(self._connection.is_open)
 
     @property
+    def connection(self) -> Connection:
+        """pika's, for what the port has no word for."""
+        return self._connection
+
+    @property
     def blocked(self) -> bool:
         """Whether the broker holds publishers back."""
         return self._blocked
