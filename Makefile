@@ -3,6 +3,7 @@
 # make test    everything that is checked: format, lint, types, all tests
 # make check   the same without the tests that need a broker (seconds)
 # make containers  the image, its workers and Compose with real containers (a minute)
+# make cluster    three RabbitMQ nodes on this machine, until Ctrl-C
 # make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
 #
 # Another interpreter:   make PYTHON=python3.13 test
@@ -18,7 +19,7 @@ PROCESSES ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo chaos test check containers lint types pytest format venv clean
+.PHONY: help demo chaos test check containers cluster lint types pytest format venv clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -36,6 +37,10 @@ check: lint types
 
 containers: venv
 	@scripts/containers $(BIN)/python $(ARGS)
+
+cluster: venv
+	@scripts/rabbitmq-image sid rabbitmq:4-management
+	@$(BIN)/python -m deploy.proof.cluster --only
 
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)

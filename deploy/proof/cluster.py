@@ -1,0 +1,180 @@
+"""A cluster of three RabbitMQ nodes, whose leader of the busiest queue is killed again and again.
+
+    python -m deploy.proof.cluster [--kills 10] [--rate 200] [--workers 2]
+    make cluster                        # only the cluster, until Ctrl-C
+
+Workers and the publisher have the addresses of all three nodes. After each kill the node is
+started again, and the next kill waits until the queue has all its members. Says what became of each
+message and how long nothing was consumed after each kill; exit code 1 if anything was lost,
+stranded or dead-lettered, or consumption was not back within 5 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+os.environ.setdefault("PROOF_LEDGER", os.devnull)
+
+from deploy.proof.docker import RABBITMQ, Container, Site, docker, until
+from deploy.proof.load import Publisher, by_worker, latencies, longest_silence, spread
+from deploy.proof.rolling import app_settings
+from rmqwork.testing.ledger import LedgerWriter, judge, pending, read
+
+NODES = ("rabbit-1", "rabbit-2", "rabbit-3")
+QUEUE = "proof"
+_SOON = 5.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Cluster:
+    """Three nodes that find each other by their names (classic_config peer discovery)."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        config = site.folder / "10-cluster.conf"
+        config.write_text(
+            "cluster_formation.peer_discovery_backend = classic_config\n"
+            + "".join(
+                f"cluster_formation.classic_config.nodes.{number} = rabbit@{name}\n"
+                for number, name in enumerate(NODES, 1)
+            )
+            + "cluster_partition_handling = pause_minority\nqueue_leader_locator = balanced\n"
+            "net_ticktime = 15\nloopback_users = none\n"
+        )
+        cookie = site.folder / "cookie"
+        cookie.write_text("proof-of-a-cluster")
+        start = (
+            "cp /proof-cluster/cookie $HOME/.erlang.cookie && chmod 400 $HOME/.erlang.cookie && "
+            "exec /usr/lib/rabbitmq/bin/rabbitmq-server"
+        )
+        self.nodes = {
+            name: site.run(
+                name, RABBITMQ,
+                "-v", f"{site.folder}:/proof-cluster:ro",
+                "-v", f"{config}:/etc/rabbitmq/conf.d/10-cluster.conf:ro",
+                command=("sh", "-c", f"[ -f $HOME/.erlang.cookie ] || {{ {start}; }}; "
+                         "exec /usr/lib/rabbitmq/bin/rabbitmq-server"),
+            )
+            for name in NODES
+        }  # fmt: skip
+        for node in self.nodes.values():
+            site.wait_broker(node)
+        until(lambda: len(self.running()) == len(NODES), "three nodes", 60, 0.5)
+        self.addresses = {name: node.address for name, node in self.nodes.items()}
+
+    def urls(self, inside: bool) -> str:
+        """The addresses of all nodes: by name for containers, by number for this process."""
+        hosts = NODES if inside else tuple(self.addresses.values())
+        return ",".join(f"amqp://guest:guest@{host}:5672/" for host in hosts)
+
+    def ask(self, path: str) -> Any:
+        """Ask the management API of the first node that answers."""
+        for node in self.nodes.values():
+            address = node.address
+            if not address:
+                continue
+            request = urllib.request.Request(f"http://{address}:15672/api/{path}")
+            request.add_header("Authorization", "Basic Z3Vlc3Q6Z3Vlc3Q=")  # guest:guest
+            try:
+                with _OPENER.open(request, timeout=10) as answer:
+                    return json.load(answer)
+            except OSError:
+                continue
+        return None
+
+    def running(self) -> list[str]:
+        """The names of the nodes that run, as the cluster knows them."""
+        nodes = self.ask("nodes") or []
+        return [one["name"] for one in nodes if one.get("running")]
+
+    def leader(self) -> str | None:
+        """The node that leads the queue, if it has all its members."""
+        queue = self.ask(f"queues/%2F/{QUEUE}")
+        if not queue or len(queue.get("online", ())) < len(NODES):
+            return None
+        return str(queue.get("leader", "")).removeprefix("rabbit@") or None
+
+    def start(self, node: Container) -> None:
+        """Start a killed node again, with its data."""
+        docker("start", node.name)
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A cluster, removed at the end."""
+    with Site() as site:
+        yield Cluster(site)
+
+
+def main() -> int:
+    """Kill leaders, and say what became of the messages."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", action="store_true", help="start it, and wait for Ctrl-C")
+    options = parser.parse_args()
+    began = time.time()
+    with cluster() as three:
+        print(f"three nodes in {time.time() - began:.0f} s: {three.urls(inside=False)}", flush=True)
+        if options.only:
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+            return 0
+        app_settings(three.urls(inside=False))
+        for number in range(options.workers):
+            three.site.worker(
+                f"w-{number}", "-c", "20", "--async-concurrency", "100",
+                broker=three.urls(inside=True),
+            ).wait_ready()  # fmt: skip
+        publisher = Publisher(three.site.ledger, options.rate, 0.01, 0.5)
+        time.sleep(5)
+        kills = [_kill(three, number) for number in range(options.kills)]
+        time.sleep(3)
+        publisher.stop()
+        until(lambda: not pending(read(three.site.ledger)), "all tasks to end", 120, 1)
+        return _report(three, kills, began)
+
+
+def _kill(three: Cluster, number: int) -> float:
+    name = until(three.leader, "all members of the queue", 120, 0.5)
+    ledger = LedgerWriter(three.site.ledger, "killer")
+    ledger.fault(number, "kill-leader", "broker")
+    at = time.time()
+    three.nodes[name].kill()
+    time.sleep(_SOON + 1)
+    three.start(three.nodes[name])
+    three.site.wait_broker(three.nodes[name])
+    ledger.healed(number)
+    ledger.close()
+    silence = longest_silence(read(three.site.ledger), at, at + _SOON + 1)
+    print(f"kill {number + 1}: leader {name}, {silence:.2f} s without a start", flush=True)
+    return silence
+
+
+def _report(three: Cluster, kills: list[float], began: float) -> int:
+    lines = read(three.site.ledger)
+    verdict = judge(lines)
+    dead = three.ask(f"queues/%2F/{QUEUE}.dlq")
+    letters = dead.get("messages", 0) if dead else 0
+    print(f"messages       {len(verdict.acknowledged)} confirmed, {len(verdict.executed)} run")
+    print(f"verdict        {verdict.counts()}, dead letters {letters}")
+    print(f"duplicates     {dict(verdict.causes)}")
+    print(f"silences       max {max(kills):.2f} s, median {sorted(kills)[len(kills) // 2]:.2f} s")
+    print(f"latency        {spread(latencies(lines, began, time.time()))}")
+    print(f"by worker      {by_worker(lines)}")
+    good = not verdict.lost and not verdict.stranded and not verdict.unexpected and not letters
+    return 0 if good and max(kills) < _SOON else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
