@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,8 +18,11 @@ from rmqwork import tls
 from rmqwork.addresses import DECLARE, SERVER_NAME, current
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.transport.amqp.link import AmqpLink
+from rmqwork.transport.amqp.racing import first_of
 
 _CONNECT_TIMEOUT: Final = 10.0
+_NEXT: Final = 0.5
+"""Seconds after which the next address is tried beside the one before."""
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
 
@@ -56,32 +60,37 @@ class AmqpConnector:
 
     async def open(self, name: str) -> AmqpLink:
         """Open a connection; see the port."""
-        reasons = []
         try:
             places = self._places()
         except ConfigurationError as error:  # a file is being replaced: it will be there again
             raise BrokerUnavailable(str(error)) from None
-        for place in random.sample(places, len(places)):
-            parameters = place.parameters
-            parameters.client_properties = {
-                "connection_name": name,
-                "product": "rmqwork",
-                "platform": "Python",
-            }
-            try:
-                # Not `wait_for`: on Python 3.11 it swallows a cancellation that comes just as the
-                # connection opens.
-                async with asyncio.timeout(_CONNECT_TIMEOUT):
-                    return await AmqpLink.open(parameters, place.declares)
-            except TimeoutError:
-                reasons.append(f"{place.label}: no answer within {_CONNECT_TIMEOUT:g} s")
-            except (exceptions.AMQPError, OSError, AMQPConnectorException) as error:
-                reasons.append(f"{place.label}: {_explain(error, place)}")
+        attempts = [partial(_attempt, place, name) for place in random.sample(places, len(places))]
+        link, reasons = await first_of(attempts, _NEXT)
+        if link is not None:
+            return link
         raise BrokerUnavailable(
             "no connection to the broker ("
             + "; ".join(reasons)
             + "); is it running, and is the address (RMQWORK_BROKER) right?"
         )
+
+
+async def _attempt(place: _Place, name: str) -> AmqpLink | str:
+    """Connect to one address; returns the link, or why there is none."""
+    place.parameters.client_properties = {
+        "connection_name": name,
+        "product": "rmqwork",
+        "platform": "Python",
+    }
+    try:
+        # Not `wait_for`: on Python 3.11 it swallows a cancellation that comes just as the
+        # connection opens.
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            return await AmqpLink.open(place.parameters, place.declares)
+    except TimeoutError:
+        return f"{place.label}: no answer within {_CONNECT_TIMEOUT:g} s"
+    except (exceptions.AMQPError, OSError, AMQPConnectorException) as error:
+        return f"{place.label}: {_explain(error, place)}"
 
 
 @dataclass(frozen=True, slots=True)
