@@ -77,7 +77,7 @@ def dead_letter(delivery: Delivery, queue: str) -> DeadLetter:
     return DeadLetter(
         queue=_text(headers.get(names.QUEUE)) or death.queue or queue,
         dead_letter_queue=delivery.queue,
-        id=delivery.message_id,
+        id=delivery.message_id or None,
         task=delivery.type,
         body=delivery.body,
         headers=headers,

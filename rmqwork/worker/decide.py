@@ -14,6 +14,7 @@ from typing import Final
 from rmqwork import headers as names
 from rmqwork.canvas.carry import TooLarge
 from rmqwork.delays import DUE_HEADER
+from rmqwork.history import HISTORY, Step, remembered, told, utc_now
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Replaced, Success, TryAgain
 from rmqwork.results import record
 from rmqwork.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
@@ -76,13 +77,20 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
             answer = reply(held, outcome.result)
             return PublishThenAck(answer[0]) if answer else Ack()
         case TryAgain(_, delay, counts, evidence):
-            attempt = held.attempt + 1 if counts else held.attempt
+            changed: dict[str, object] = {names.ATTEMPT: held.attempt}
+            if counts:
+                changed = {names.ATTEMPT: held.attempt + 1, HISTORY: _history(held, evidence, host)}
             answer = reply(held, record.retry(evidence)) if held.delivery.reply_to else ()
-            return PublishThenAck(again(held, delay, {names.ATTEMPT: attempt}, back_to), answer)
+            return PublishThenAck(again(held, delay, changed, back_to), answer)
         case Replaced(_, node):
             return _put_in_place(held, node, host)
         case Failure(_, reason, evidence):
             return _give_up(held, reason, evidence, host)
+
+
+def _history(held: Held, evidence: Evidence, host: str) -> str:
+    step = Step(held.attempt, utc_now(), host, told(evidence.type, evidence.message))
+    return remembered(held.delivery.headers, step)
 
 
 def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:

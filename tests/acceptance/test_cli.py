@@ -131,7 +131,7 @@ def test_from_publish_to_dead_letter(tmp_path: Path, environment: dict[str, str]
 
 def test_what_is_not_there_is_an_error_in_one_line(run: Run) -> None:
     done = run("dlq", "show", "nosuch")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("rmqwork: error: there is no dead letter with id 'nosuch'")
     done = run("dlq", "list", "-Q", "nosuch")
     assert done.returncode == 2

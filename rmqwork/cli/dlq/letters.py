@@ -5,42 +5,19 @@ from __future__ import annotations
 import base64
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from rmqwork.cli.text import cut
-
-if TYPE_CHECKING:
-    from rmqwork.deadletters import DeadLetter
+from rmqwork.deadletters import DeadLetter, Group, Groups
+from rmqwork.deadletters.groups import group_of
+from rmqwork.deadletters.records import jsonable
+from rmqwork.deadletters.resending import last_failure, replays_of
+from rmqwork.history import steps
 
 _MESSAGE_LENGTH: Final = 500
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
-
-class Kind(NamedTuple):
-    """What dead letters of one group have in common."""
-
-    queue: str
-    task: str
-    reason: str
-    error_type: str
-
-
-@dataclass(slots=True)
-class Group:
-    """How many there are of a kind, and when."""
-
-    count: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def add(self, at: datetime | None) -> None:
-        """Count one more."""
-        self.count += 1
-        if at is not None:
-            self.first = at if self.first is None else min(self.first, at)
-            self.last = at if self.last is None else max(self.last, at)
 
 
 @dataclass(slots=True)
@@ -83,42 +60,32 @@ class Collection:
     """
 
     limit: int
-    groups: dict[Kind, Group] = field(default_factory=dict)
+    groups: Groups = field(default_factory=Groups)
     _rows: dict[str, list[_Entry]] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
     _place: int = 0
 
     def add(self, letter: DeadLetter) -> None:
         """Take in one more, in the order of its queue."""
         rows = self._rows.setdefault(letter.dead_letter_queue, [])
-        if letter.id is not None:
-            key = hash((letter.dead_letter_queue, letter.queue, letter.id, letter.attempt))
-            if key in self._seen:
-                self._count_copy(rows, letter)
-                return
-            self._seen.add(key)
+        if not self.groups.add(letter):
+            self._count_copy(rows, letter)
+            return
         self._place += 1
         entry = (letter.at or _LONG_AGO, self._place, _row(letter))
         if len(rows) < self.limit:
             heapq.heappush(rows, entry)
         elif rows:
             heapq.heappushpop(rows, entry)
-        kind = Kind(letter.queue, letter.task or "", letter.reason, letter.error_type)
-        self.groups.setdefault(kind, Group()).add(letter.at)
 
     @property
     def letters(self) -> int:
         """How many there are, copies not counted."""
-        return sum(group.count for group in self.groups.values())
+        return self.groups.letters
 
     def newest_first(self, dead_letter_queue: str) -> list[Row]:
         """The rows of one queue, by their time and then by their place in it."""
         entries = sorted(self._rows.get(dead_letter_queue, ()), reverse=True)
         return [row for _, _, row in entries]
-
-    def by_count(self) -> list[tuple[Kind, Group]]:
-        """The groups, the largest first."""
-        return sorted(self.groups.items(), key=lambda item: -item[1].count)
 
     @staticmethod
     def _count_copy(rows: Iterable[_Entry], letter: DeadLetter) -> None:
@@ -143,13 +110,18 @@ def _row(letter: DeadLetter) -> Row:
     )
 
 
-def group_to_json(kind: Kind, group: Group) -> dict[str, Any]:
+def group_to_json(group: Group) -> dict[str, Any]:
     """A group as JSON values."""
+    key = group.key
     return {
-        "queue": kind.queue,
-        "task": kind.task or None,
-        "reason": kind.reason,
-        "error_type": kind.error_type,
+        "id": key.id,
+        "queue": key.queue,
+        "task": key.task or None,
+        "reason": key.reason,
+        "error_type": key.error_type,
+        "fingerprint": key.fingerprint,
+        "where": group.where,
+        "message": cut(group.message, _MESSAGE_LENGTH),
         "count": group.count,
         "first": iso(group.first),
         "last": iso(group.last),
@@ -173,6 +145,9 @@ def letter_to_json(letter: DeadLetter) -> dict[str, Any]:
         "error_message": letter.error_message,
         "traceback": letter.traceback,
         "attempt": letter.attempt,
+        "replays": replays_of(letter),
+        "history": [asdict(step) for step in (*steps(letter.headers), last_failure(letter))],
+        "group": group_of(letter).id,
         "at": iso(letter.at),
         "host": letter.host,
         "exchange": letter.exchange,
@@ -182,20 +157,6 @@ def letter_to_json(letter: DeadLetter) -> dict[str, Any]:
         "body": body,
         "body_base64": encoded,
     }
-
-
-def jsonable(value: object) -> Any:
-    """A header's value as JSON has it; bytes that are no text as base64."""
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [jsonable(item) for item in value]
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return base64.b64encode(value).decode()
-    return value
 
 
 def iso(at: datetime | None) -> str | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rmqwork.cli.applications import app_argument, load
-from rmqwork.cli.dlq.choosing import look, queue_option
+from rmqwork.cli.dlq.choosing import choosing_options, left_out, look, selection_of
+from rmqwork.cli.failing import FAILED
 from rmqwork.cli.output import Column, as_json_option, console, note, print_json, table
 from rmqwork.cli.text import brief_moment, cut, plain
 
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from rmqwork.cli.dlq.letters import Collection, Row
-    from rmqwork.deadletters import Reading
+    from rmqwork.deadletters import Groups, Reading
 
 _REASON_LENGTH: Final = 160
+_MESSAGE_LENGTH: Final = 80
 _TABLE_WIDTH: Final = 120
 """Columns of a terminal below which letters are printed as blocks."""
 
 
 @click.command("list")
 @app_argument
-@queue_option
+@choosing_options
 @click.option(
     "--limit",
     type=click.IntRange(0),
@@ -34,26 +36,26 @@ _TABLE_WIDTH: Final = 120
     show_default=True,
     help="Rows of each queue, the newest; all are counted.",
 )
+@click.option("--check", is_flag=True, help="Exit with 1 if there are any, for scripts.")
 @as_json_option
-def list_letters(app: str | None, queues: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """List dead letters, the newest first, and count all of them by task, reason and error.
+def list_letters(app: str | None, limit: int, check: bool, as_json: bool, **chosen: Any) -> int:
+    """List dead letters, the newest first, and count all of them in groups.
 
-    Reading removes nothing and keeps the order. Copies with one id and attempt count once.
+    A group has one queue, task, reason, error and place in the code. Reading removes nothing and
+    keeps the order. Copies with one id and attempt count once.
     """
     from rmqwork.cli.dlq.letters import Collection
 
+    selection = selection_of(chosen)
     found = Collection(limit)
-    readings = look(load(app), queues, found.add)
+    readings = look(load(app), chosen["queues"], found.add, selection)
     if as_json:
         print_json(_document(readings, found))
     else:
         _print(readings, found)
-    for reading in readings:
-        if reading.read < reading.waiting:
-            note(
-                f"{reading.dead_letter_queue}: {reading.read} of {reading.waiting} were read; "
-                "another reader had the rest, run it again"
-            )
+    for remark in left_out(readings):
+        note(remark)
+    return FAILED if check and found.letters else 0
 
 
 def _document(readings: list[Reading], found: Collection) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _document(readings: list[Reading], found: Collection) -> dict[str, Any]:
             }
             for reading in readings
         ],
-        "groups": [group_to_json(kind, group) for kind, group in found.by_count()],
+        "groups": [group_to_json(group) for group in found.groups.largest_first()],
     }
 
 
@@ -89,19 +91,22 @@ def _print(readings: list[Reading], found: Collection) -> None:
     for reading in readings:
         rows = found.newest_first(reading.dead_letter_queue)
         if rows:
-            title = f"{reading.dead_letter_queue}: {reading.waiting} waiting, newest first"
-            if len(rows) < reading.read:
-                title += f", {len(rows)} shown"
+            title = (
+                f"{reading.dead_letter_queue}: {reading.waiting} waiting, newest first, "
+                f"{len(rows)} shown"
+            )
             cells = [_cells(row, now) for row in rows]
             if out.width < _TABLE_WIDTH:
                 out.print(f"{title}\n\n{_blocks(cells)}\n")
             else:
                 out.print(table(columns, cells, title))
     if found.letters:
-        out.print(_groups(found, now))
-        out.print("rmqwork dlq show ID shows one with its body and traceback")
+        out.print(groups_table(found.groups, now))
+        out.print("rmqwork dlq show ID shows one; rmqwork dlq replay --group GROUP replays a group")
     else:
-        out.print(f"no dead letters in {', '.join(one.dead_letter_queue for one in readings)}")
+        fits = " that fit" if any(reading.waiting for reading in readings) else ""
+        places = ", ".join(reading.dead_letter_queue for reading in readings)
+        out.print(f"no dead letters{fits} in {places}")
 
 
 def _cells(row: Row, now: datetime) -> list[object]:
@@ -124,24 +129,29 @@ def _blocks(rows: list[list[object]]) -> str:
     )
 
 
-def _groups(found: Collection, now: datetime) -> Table:
+def groups_table(groups: Groups, now: datetime) -> Table:
+    """Groups for people, the largest first."""
     columns = [
+        Column("group", whole=True),
         Column("count", "right", whole=True),
         Column("first (UTC)", whole=True),
         Column("last (UTC)", whole=True),
         Column("queue"),
         Column("task"),
         Column("reason"),
+        Column("where, or message"),
     ]
     rows = [
         [
+            group.id,
             group.count,
             brief_moment(group.first, now),
             brief_moment(group.last, now),
-            kind.queue,
-            kind.task or "-",
-            f"{kind.reason}: {kind.error_type}" if kind.error_type else kind.reason,
+            group.key.queue,
+            group.key.task or "-",
+            ": ".join(part for part in (group.key.reason, group.key.error_type) if part),
+            group.where or cut(" ".join(group.message.split()), _MESSAGE_LENGTH) or "-",
         ]
-        for kind, group in found.by_count()
+        for group in groups.largest_first()
     ]
-    return table(columns, rows, f"all {found.letters} in groups")
+    return table(columns, rows, f"all {groups.letters} in groups")

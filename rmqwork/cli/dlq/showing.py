@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from rmqwork.cli.applications import load
 from rmqwork.cli.dlq.choosing import look, queue_option
+from rmqwork.cli.dlq.nothing import NoSuchLetter
 from rmqwork.cli.output import as_json_option, fields, print_json
 from rmqwork.cli.text import moment, plain
-from rmqwork.errors import ConfigurationError, RmqworkError
+from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from rmqwork.app import App
     from rmqwork.deadletters import DeadLetter
+    from rmqwork.history import Step
 
 _MOST_BYTES: Final = 2048
 
@@ -25,7 +29,7 @@ _MOST_BYTES: Final = 2048
 @queue_option
 @as_json_option
 def show_letter(arguments: tuple[str, ...], queues: tuple[str, ...], as_json: bool) -> None:
-    """Show a dead letter: reason, headers, body, traceback; all copies with that id.
+    """Show a dead letter: reason, headers, body, traceback, its attempts; all copies with that id.
 
     Reading removes nothing. With --json the body is byte for byte in "body", or in "body_base64" if
     it is no UTF-8.
@@ -33,16 +37,7 @@ def show_letter(arguments: tuple[str, ...], queues: tuple[str, ...], as_json: bo
     if not 1 <= len(arguments) <= 2:
         raise ConfigurationError("dlq show takes [APP] ID; see rmqwork dlq show --help")
     path, task_id = (None, arguments[0]) if len(arguments) == 1 else arguments
-    found: list[DeadLetter] = []
-    readings = look(
-        load(path), queues, lambda letter: found.append(letter) if letter.id == task_id else None
-    )
-    if not found:
-        where = ", ".join(reading.dead_letter_queue for reading in readings)
-        raise RmqworkError(
-            f"there is no dead letter with id {task_id!r} in {where}; rmqwork dlq list shows them"
-        )
-    found.sort(key=lambda letter: letter.attempt)
+    found = letters_of(load(path), task_id, queues)
     if as_json:
         from rmqwork.cli.dlq.letters import letter_to_json
 
@@ -55,8 +50,30 @@ def show_letter(arguments: tuple[str, ...], queues: tuple[str, ...], as_json: bo
         print(story(letter))
 
 
+def letters_of(app: App, task_id: str, queues: Sequence[str]) -> list[DeadLetter]:
+    """All dead letters with an id, by their attempts.
+
+    Raises:
+        NoSuchLetter: there is none.
+    """
+    from rmqwork.deadletters import Selection
+
+    found: list[DeadLetter] = []
+    readings = look(app, queues, found.append, Selection(ids=[task_id]))
+    if not found:
+        where = ", ".join(reading.dead_letter_queue for reading in readings)
+        raise NoSuchLetter(
+            f"there is no dead letter with id {task_id!r} in {where}; rmqwork dlq list shows them"
+        )
+    return sorted(found, key=lambda letter: letter.attempt)
+
+
 def story(letter: DeadLetter) -> str:
     """A dead letter for people; nothing in it can steer the terminal."""
+    from rmqwork.deadletters.groups import group_of
+    from rmqwork.deadletters.resending import last_failure, replays_of
+    from rmqwork.history import HISTORY, steps
+
     reason = f"{letter.reason}, moved by the broker" if letter.by_broker else letter.reason
     error = ": ".join(part for part in (letter.error_type, letter.error_message) if part)
     facts = [
@@ -64,7 +81,9 @@ def story(letter: DeadLetter) -> str:
         ("task", letter.task or "-"),
         ("reason", reason),
         ("error", error or "-"),
+        ("group", group_of(letter).id),
         ("attempt", letter.attempt),
+        ("replayed", f"{times}×" if (times := replays_of(letter)) else "never"),
         ("when", f"{moment(letter.at)} UTC" if letter.at else "-"),
         ("worker", letter.host or "-"),
         ("queue", letter.queue),
@@ -74,12 +93,28 @@ def story(letter: DeadLetter) -> str:
     parts = [fields(facts, ""), f"\nbody ({len(letter.body)} bytes)\n{_body(letter.body)}"]
     if letter.properties:
         parts.append(f"\nproperties\n{fields(sorted(letter.properties.items()))}")
-    shown = {k: v for k, v in letter.headers.items() if not k.startswith("rmqwork-error-")}
+    shown = {
+        k: v
+        for k, v in letter.headers.items()
+        if not k.startswith("rmqwork-error-") and k != HISTORY
+    }
     if shown:
         parts.append(f"\nheaders\n{fields([(plain(key), shown[key]) for key in sorted(shown)])}")
+    if before := steps(letter.headers):
+        history = [*before, last_failure(letter)]
+        parts.append(f"\nhistory\n{_indented(_history(history))}")
     if letter.traceback:
         parts.append(f"\ntraceback\n{_indented(plain(letter.traceback, lines=True))}")
     return "\n".join(parts)
+
+
+def _history(history: Sequence[Step]) -> str:
+    lines = [
+        f"{step.at:<24}  {f'attempt {step.attempt}' if step.attempt else '':<10}  "
+        f"{step.host or '-'}  {step.what}"
+        for step in history
+    ]
+    return "\n".join(plain(line) for line in lines)
 
 
 def _body(body: bytes) -> str:

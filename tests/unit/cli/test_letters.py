@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rmqwork.cli.dlq.letters import Collection, Kind, letter_to_json
+from rmqwork.cli.dlq.letters import Collection, letter_to_json
 from rmqwork.cli.dlq.showing import story
 from rmqwork.deadletter import DeadLetter, dead_letter
 from rmqwork.types import Delivery
@@ -32,8 +32,8 @@ def test_the_newest_are_kept_and_all_are_counted() -> None:
     for number in range(5):
         found.add(letter(number))
     assert [row.id for row in found.newest_first("q.dlq")] == ["id4", "id3"]
-    ((kind, group),) = found.by_count()
-    assert kind == Kind("q", "shop.add", "failed", "ValueError")
+    (group,) = found.groups.largest_first()
+    assert group.key[1:5] == ("q", "shop.add", "failed", "ValueError")
     assert group.count == found.letters == 5
     assert group.first is not None
     assert group.last is not None
@@ -62,7 +62,7 @@ def test_the_largest_group_comes_first() -> None:
     found.add(letter(1))
     for number in (2, 3):
         found.add(letter(number, rmqwork_error_type="KeyError"))
-    assert [group.count for _, group in found.by_count()] == [2, 1]
+    assert [group.count for group in found.groups.largest_first()] == [2, 1]
     assert list(found.newest_first("q.dlq")) == []
 
 

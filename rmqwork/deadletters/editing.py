@@ -1,0 +1,132 @@
+"""Edit the body of a dead letter: its text, its check against the task, its way back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rmqwork import headers as names
+from rmqwork.canvas.document import ENVELOPE, attach, detach
+from rmqwork.codec import check_content, version_of
+from rmqwork.deadletter import DeadLetter
+from rmqwork.deadletters.purging import seen_as
+from rmqwork.deadletters.replaying import Order, Replayed, replay_all
+from rmqwork.errors import InvalidMessage, RmqworkError, UnknownTask
+from rmqwork.transport.port import Connector
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork.app import App
+
+
+def text_of(letter: DeadLetter) -> str:
+    """The body of a letter for an editor: JSON on several lines, or the text as it is.
+
+    Raises:
+        InvalidMessage: it is no text, or it is encrypted or compressed.
+    """
+    body = _inner(letter)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidMessage(
+            f"{letter.id}: its body is no text, and cannot be edited; rmqwork dlq export has it in "
+            "base64"
+        ) from None
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    except (ValueError, RecursionError):
+        return text
+
+
+def checked(app: App, letter: DeadLetter, text: str) -> bytes:
+    """The new body of a letter, if its task accepts it.
+
+    Args:
+        app: that has the task.
+        letter: the letter as it was.
+        text: JSON.
+
+    Raises:
+        InvalidMessage: it does not fit the task's message, with what is wrong.
+        UnknownTask: the app has no such task, or none of that version.
+    """
+    body = text.strip().encode("utf-8", "surrogatepass")
+    task = app.tasks.get(letter.task or "")
+    if task is None:
+        raise UnknownTask(
+            f"app {app.name!r} has no task {letter.task!r} to check the message against; add the "
+            "module with it to App(include=[...])"
+        )
+    if letter.properties.get("content_type") != ENVELOPE:
+        content_type, encoding = (
+            letter.properties.get(name) for name in ("content_type", "content_encoding")
+        )
+        check_content(
+            None if content_type is None else str(content_type),
+            None if encoding is None else str(encoding),
+        )
+    if names.EACH not in letter.headers:
+        task.body.load(body, version_of(letter.headers.get(names.VERSION)))
+        return body
+    try:
+        items = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage(f"no JSON: {error}") from None
+    if not isinstance(items, list):
+        raise InvalidMessage(f"task {letter.task!r} runs for each item here: give an array")
+    return body
+
+
+async def replace_all(
+    connector: Connector, letter: DeadLetter, body: bytes, to: str | None = None
+) -> Replayed:
+    """Replay a letter with another body; the dead letter goes when the broker has confirmed that.
+
+    Args:
+        connector: of the broker.
+        letter: as it was read.
+        body: from `checked`.
+        to: the queue; None = where it failed.
+
+    Raises:
+        RmqworkError: the letter is gone: somebody has replayed or removed it meanwhile.
+        BrokerUnavailable, BrokerBlocked, PublishTimeout: it stays.
+    """
+
+    def changed(publication: Publication) -> Publication:
+        if publication.content_type != ENVELOPE:
+            return replace(publication, body=body)
+        found = detach(publication.headers, publication.body)
+        if found is None:
+            return replace(publication, body=body)
+        whole, kind, headers = attach(found[0], body, dict(publication.headers))
+        return replace(publication, body=whole, content_type=kind, headers=headers)
+
+    wanted = seen_as(letter)
+    report = Replayed()
+    await replay_all(
+        connector,
+        [letter.dead_letter_queue],
+        lambda found: seen_as(found) == wanted,
+        Order(to=to, limit=1, rewrite=changed),
+        report,
+    )
+    if report.refused:
+        (why,) = report.refused
+        raise RmqworkError(f"{letter.id} stays a dead letter: {why}")
+    if not report.replayed:
+        raise RmqworkError(
+            f"{letter.id} is no dead letter any more: somebody has replayed or removed it, or is "
+            "reading it; nothing was published"
+        )
+    return report
+
+
+def _inner(letter: DeadLetter) -> bytes:
+    """The task's own body, without the workflow that travels with it."""
+    if letter.properties.get("content_type") != ENVELOPE:
+        return letter.body
+    found = detach(letter.headers, letter.body)
+    return letter.body if found is None else found[1]

@@ -1,0 +1,121 @@
+"""Dead letters in groups: what failed in the same way, how often, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from rmqwork.deadletter import DeadLetter
+from rmqwork.deadletters.copies import Copies
+from rmqwork.deadletters.fingerprint import fingerprint, innermost, trail
+
+_MOST_KNOWN: Final = 256
+
+
+class GroupKey(NamedTuple):
+    """What the dead letters of one group have in common.
+
+    Args:
+        id: eight hexadecimal digits, the same for the same kind of failure, today and tomorrow.
+        queue: that they were consumed from.
+        task: its name, or an empty string.
+        reason: as `DeadLetter.reason`.
+        error_type: the exception's class, or an empty string.
+        fingerprint: of the traceback, or of the message where there is none.
+    """
+
+    id: str
+    queue: str
+    task: str
+    reason: str
+    error_type: str
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Group:
+    """Dead letters that failed in the same way.
+
+    Args:
+        key: what they have in common.
+        where: the innermost frame of the newest one's traceback, or an empty string.
+        message: the newest one's error message.
+        count: how many; copies count once.
+        first: when the oldest failed, in UTC, if anybody noted it.
+        last: when the newest failed.
+    """
+
+    key: GroupKey
+    where: str = ""
+    message: str = ""
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """The group's id, by which verbs find it again."""
+        return self.key.id
+
+    def add(self, letter: DeadLetter) -> None:
+        """Count one more."""
+        self.count += 1
+        at = letter.at
+        if at is None or self.last is None or at >= self.last:
+            self.message = letter.error_message
+            self.where = innermost(letter.traceback)
+        if at is not None:
+            self.first = at if self.first is None else min(self.first, at)
+            self.last = at if self.last is None else max(self.last, at)
+
+
+@dataclass(slots=True)
+class Groups:
+    """All groups of the letters that were added. Memory: one group a kind, 100 bytes a letter."""
+
+    _found: dict[str, Group] = field(default_factory=dict)
+    _copies: Copies = field(default_factory=Copies)
+
+    def add(self, letter: DeadLetter) -> bool:
+        """Take in one more; false for a copy of one that was there before."""
+        if self._copies.again(letter):
+            return False
+        self.count(letter)
+        return True
+
+    def count(self, letter: DeadLetter) -> None:
+        """Take in one more that is known to be no copy."""
+        key = group_of(letter)
+        group = self._found.get(key.id)
+        if group is None:
+            group = self._found[key.id] = Group(key)
+        group.add(letter)
+
+    @property
+    def letters(self) -> int:
+        """How many letters there are, copies not counted."""
+        return sum(group.count for group in self._found.values())
+
+    def largest_first(self) -> list[Group]:
+        """The groups, the largest first."""
+        return sorted(self._found.values(), key=lambda group: (-group.count, group.key[1:]))
+
+
+_known: dict[tuple[str, str, str, str, str], GroupKey] = {}
+"""Groups of tracebacks that were seen: the same text comes thousands of times."""
+
+
+def group_of(letter: DeadLetter) -> GroupKey:
+    """Which group a letter is in."""
+    varying = letter.traceback or letter.error_message
+    seen = (letter.queue, letter.task or "", letter.reason, letter.error_type, varying)
+    found = _known.get(seen)
+    if found is None:
+        kind = seen[:4]
+        where = fingerprint(trail(letter.traceback, letter.error_message))
+        found = GroupKey(fingerprint(*kind, where), *kind, where)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[seen] = found
+    return found
