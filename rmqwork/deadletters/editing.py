@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rmqwork import headers as names
 from rmqwork.canvas.document import ENVELOPE, attach, detach
-from rmqwork.codec import check_content, version_of
+from rmqwork.codec import version_of
 from rmqwork.deadletter import DeadLetter
+from rmqwork.deadletters.bodies import task_body
 from rmqwork.deadletters.purging import seen_as
 from rmqwork.deadletters.replaying import Order, Replayed, replay_all
 from rmqwork.errors import InvalidMessage, RmqworkError, UnknownTask
@@ -24,9 +25,9 @@ def text_of(letter: DeadLetter) -> str:
     """The body of a letter for an editor: JSON on several lines, or the text as it is.
 
     Raises:
-        InvalidMessage: it is no text, or it is encrypted or compressed.
+        InvalidMessage: it is no text, or nobody can read it.
     """
-    body = _inner(letter)
+    body = task_body(letter)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -59,14 +60,6 @@ def checked(app: App, letter: DeadLetter, text: str) -> bytes:
             f"app {app.name!r} has no task {letter.task!r} to check the message against; add the "
             "module with it to App(include=[...])"
         )
-    if letter.properties.get("content_type") != ENVELOPE:
-        content_type, encoding = (
-            letter.properties.get(name) for name in ("content_type", "content_encoding")
-        )
-        check_content(
-            None if content_type is None else str(content_type),
-            None if encoding is None else str(encoding),
-        )
     if names.EACH not in letter.headers:
         task.body.load(body, version_of(letter.headers.get(names.VERSION)))
         return body
@@ -97,7 +90,7 @@ async def replace_all(
 
     def changed(publication: Publication) -> Publication:
         if publication.content_type != ENVELOPE:
-            return replace(publication, body=body)
+            return replace(publication, body=body, content_encoding=None)
         found = detach(publication.headers, publication.body)
         if found is None:
             return replace(publication, body=body)
@@ -122,11 +115,3 @@ async def replace_all(
             "reading it; nothing was published"
         )
     return report
-
-
-def _inner(letter: DeadLetter) -> bytes:
-    """The task's own body, without the workflow that travels with it."""
-    if letter.properties.get("content_type") != ENVELOPE:
-        return letter.body
-    found = detach(letter.headers, letter.body)
-    return letter.body if found is None else found[1]

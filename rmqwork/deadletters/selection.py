@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Final
 
-from rmqwork.canvas.document import ENVELOPE
 from rmqwork.deadletter import DeadLetter
+from rmqwork.deadletters.bodies import task_body
 from rmqwork.deadletters.groups import group_of
-from rmqwork.errors import ConfigurationError
+from rmqwork.errors import ConfigurationError, InvalidMessage
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -80,12 +81,13 @@ def _is_error(error_type: str, patterns: Collection[str]) -> bool:
 
 
 def _matches(letter: DeadLetter, wanted: Mapping[str, str]) -> bool:
+    body = letter.body
+    with suppress(InvalidMessage):  # of another producer: as it is
+        body = task_body(letter)
     try:
-        value = json.loads(letter.body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    if letter.properties.get("content_type") == ENVELOPE and isinstance(value, dict):
-        value = value.get("body")
     return all(_same(_at(value, path), text) for path, text in wanted.items())
 
 

@@ -14,7 +14,7 @@ from rmqwork.cli.dlq.choosing import look, queue_option
 from rmqwork.cli.dlq.nothing import NoSuchLetter
 from rmqwork.cli.output import as_json_option, fields, print_json
 from rmqwork.cli.text import moment, plain
-from rmqwork.errors import ConfigurationError
+from rmqwork.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -90,7 +90,7 @@ def story(letter: DeadLetter) -> str:
         ("lies in", letter.dead_letter_queue),
         ("published", f"exchange {letter.exchange!r}, routing key {letter.routing_key!r}"),
     ]
-    parts = [fields(facts, ""), f"\nbody ({len(letter.body)} bytes)\n{_body(letter.body)}"]
+    parts = [fields(facts, ""), f"\nbody ({len(letter.body)} bytes)\n{_body(_readable(letter))}"]
     if letter.properties:
         parts.append(f"\nproperties\n{fields(sorted(letter.properties.items()))}")
     shown = {
@@ -115,6 +115,17 @@ def _history(history: Sequence[Step]) -> str:
         for step in history
     ]
     return "\n".join(plain(line) for line in lines)
+
+
+def _readable(letter: DeadLetter) -> bytes:
+    """The body, decompressed if it is compressed and that can be done."""
+    from rmqwork.deadletters.bodies import in_envelope, task_body
+
+    if in_envelope(letter):
+        return letter.body
+    with contextlib.suppress(InvalidMessage):
+        return task_body(letter)
+    return letter.body
 
 
 def _body(body: bytes) -> str:

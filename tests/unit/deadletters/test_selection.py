@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from rmqwork.canvas.document import ENVELOPE
+from rmqwork.canvas.document import ENVELOPE, Workflow
+from rmqwork.compression import compress
+from rmqwork.deadletters.editing import text_of
 from rmqwork.deadletters.groups import group_of
 from rmqwork.deadletters.selection import Selection, matching, point_in_time
 from rmqwork.errors import ConfigurationError
@@ -92,9 +94,17 @@ def test_other_bodies_have_no_fields(body: bytes) -> None:
 
 
 def test_the_fields_of_a_body_with_its_workflow_beside_it() -> None:
-    found = letter(b'{"body":{"n":7},"workflow":{}}')
+    body = b'{"body":{"n":7},"workflow":%s}' % Workflow("w").dump().encode()
+    found = letter(body, rmqwork_workflow="w")
     found.properties["content_type"] = ENVELOPE  # type: ignore[index]
     assert Selection(match={"n": "7"}).takes(found)
+
+
+def test_the_fields_of_a_compressed_body() -> None:
+    found = letter(compress(b'{"n":7}'))
+    found.properties["content_encoding"] = "zstd"  # type: ignore[index]
+    assert Selection(match={"n": "7"}).takes(found)
+    assert '"n": 7' in text_of(found)
 
 
 @pytest.mark.parametrize("given", [["n"], ["=7"], ["n=1", "n=2"]])
