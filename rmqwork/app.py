@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rmqwork.context import Signal
     from rmqwork.execution import TaskRunner
+    from rmqwork.sealing import Seal
     from rmqwork.testing.worker import TestWorker, TestWorkerOptions
 
 F = TypeVar("F", bound=LifespanFunction)
@@ -50,6 +51,7 @@ class App(Publishing):
         include: modules that declare tasks; a worker imports them.
         middleware: see `Middleware`.
         retry: the policy of tasks that have none; default: one attempt.
+        seal: which tasks' messages are signed or encrypted, and with which keys.
         **settings: see `Settings`.
 
     Raises:
@@ -69,6 +71,7 @@ class App(Publishing):
         include: Iterable[str] = (),
         middleware: Iterable[Middleware] = (),
         retry: Retry | None = None,
+        seal: Seal | None = None,
         **settings: Unpack[SettingsArguments],
     ) -> None:
         super().__init__(name)
@@ -81,6 +84,7 @@ class App(Publishing):
         self.exchanges = tuple(exchanges)
         self.include = (include,) if isinstance(include, str) else tuple(include)
         self.retry = retry
+        self.seal = seal
         self.hooks = Hooks(middleware)
         self._router = Router(self.queues.values(), self.exchanges, self.default_queue, routes)
         self._sets: list[TaskSet] = []

@@ -168,6 +168,7 @@ class TaskRunner:
         self._stopping = stopping
         self._progress = progress
         self._hooks = app.hooks
+        self._seal = app.seal
         watched = bool(app.hooks.before_execute or app.hooks.after_execute)
         settings = app.settings
         self._keeper = keeper_of(settings, stopping.wait)
@@ -204,6 +205,8 @@ class TaskRunner:
             text = f"no task {task!r} is known here"
             return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
         try:
+            if self._seal is not None:
+                body, kind = self._seal.open(task, task_id, body, kind, headers or _NONE)
             if kind != JSON or extras:
                 body = plain_body(body, kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))

@@ -26,6 +26,8 @@ from rmqwork.types import Publication
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from rmqwork.sealing import Seal
+
 _CLOSE_TIMEOUT: Final = 30.0
 
 
@@ -35,6 +37,8 @@ class Publishing(TaskRegistry):
     _arguments: Mapping[str, Any]
     _router: Router
     _sender: Sender
+    seal: Seal | None = None
+    """Which messages are signed or encrypted."""
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -175,6 +179,10 @@ class Publishing(TaskRegistry):
             reply_to=self.asking.reply_to(encoded.name),
             compress_above=None if linked else self.settings.compress_above,
         )
+        if self.seal is not None:
+            if linked and self.seal.seals(encoded.name):
+                raise self.seal.alone(encoded.name)
+            publication = self.seal.close(publication)
         if linked:
             from rmqwork.canvas.starting import with_links
 

@@ -1,0 +1,47 @@
+"""Encrypted and signed messages on a real broker and in a real worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rmqwork.sealing import Keys
+from rmqwork.testing.broker import Broker
+from tests.acceptance.apps import sealed
+from tests.acceptance.support import Scene, manage
+
+
+def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
+    vhost_url: str, broker: Broker, tmp_path: Path
+) -> None:
+    management, place = manage(broker, vhost_url)
+    app = sealed.make(vhost_url)
+    scene = Scene(vhost_url, tmp_path)
+    with scene:
+        # Given an encrypted and a signed message, two forged ones and one without a seal
+        app.send_task("sealed.secret", {"text": "the secret"})
+        look = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
+        shown = management.call("POST", f"queues/{place}/default/get", look).decode()
+        assert "sealed.secret" in shown
+        assert "the secret" not in shown
+        assert json.loads(shown)[0]["payload_encoding"] == "base64"
+        app.send_task("sealed.signed", {"text": "signed"})
+        forger = sealed.make(vhost_url, Keys({"test": b"f" * 32}))
+        forger.send_task("sealed.secret", {"text": "forged"})
+        forger.send_task("sealed.signed", {"text": "forged"})
+        plain = sealed.make(vhost_url, None)
+        plain.send_task("sealed.signed", {"text": "forged"})
+
+        # When a worker with the keys runs
+        worker = scene.worker(app="tests.acceptance.apps.sealed:app")
+        ran = scene.ledger.wait(2, "ran")
+        scene.rabbit.wait_ready("default.dlq", 3)
+        assert worker.stop() == 0
+
+        # Then what is sealed has run, and the rest is dead-lettered
+        assert {line["text"] for line in ran} == {"the secret", "signed"}
+        letters = scene.rabbit.letters("default", 3)
+        reasons = {properties.headers["rmqwork-error-reason"] for _, properties, _ in letters}
+        assert reasons == {"invalid-message"}
+        for one in (app, forger, plain):
+            one.close()
