@@ -86,7 +86,7 @@ def _after_chain(node: Node) -> str:
         after.append({"link": node["link"]})
     if node.get("link_error"):
         after.append({"catch": node["link_error"]})
-    return splice.frames_of(after)
+    return splice.packed_frames_of(after)
 
 
 def _group(node: Node, then: str, carry: Carry) -> tuple[list[Publication], list[tuple[Node, str]]]:

@@ -16,6 +16,7 @@ from rmqwork.canvas.splice import (
     first,
     frames_of,
     items_of,
+    packed_frames_of,
     with_argument,
 )
 
@@ -77,3 +78,22 @@ def test_what_is_no_object_is_refused(text):
 def test_a_text_that_is_not_one_of_frames_is_refused():
     with pytest.raises(ValueError, match="comma"):
         first("1 2")
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 65, 96, 97, 1000])
+def test_many_frames_are_packed_and_come_out_one_by_one(count):
+    nodes = [{"task": "shop.add", "id": f"0197{n:032x}", "body": {"y": "ä"}} for n in range(count)]
+    frames, seen = packed_frames_of(nodes), []
+    assert items_of(frames) == nodes
+    if count == 1000:
+        assert len(frames) < len(frames_of(nodes)) / 4
+    while frames:
+        node, frames = first(frames)
+        seen.append(node)
+    assert seen == nodes
+
+
+@pytest.mark.parametrize("packed", ['"AAAA"', '"?"', "7", "null"])
+def test_what_cannot_be_opened_is_refused(packed):
+    with pytest.raises((ValueError, TypeError)):
+        first(f'{{"packed":{packed}}}')

@@ -1,0 +1,1 @@
+"""What workflows cost and survive: ``python -m benchmarks.workflows kills|latency|sizes|chain``."""
