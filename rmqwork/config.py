@@ -69,7 +69,7 @@ class Settings:
         broker_wait: how long a worker that starts waits for the broker.
         health_port: of the health checks and metrics; None = none.
         max_tasks: tasks after which an executor process is replaced by a fresh one; None = never.
-        max_memory: bytes of memory above which it is (``400MB``, ``1GiB``); None = any.
+        max_memory: bytes of memory above which it is (``400MB``, ``1GiB``; Linux); None = any.
         event_loop: of coroutine tasks: ``asyncio``, or ``uvloop`` (extra ``rmqwork[uvloop]``).
         log_format: ``auto`` (human on a terminal), ``human`` or ``json``.
     """

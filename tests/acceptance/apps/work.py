@@ -7,6 +7,7 @@ finds its queues in ``WORK_QUEUES``, the ledger in ``WORK_LEDGER``.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import multiprocessing
@@ -252,6 +253,12 @@ def overruns(ctx: Context) -> None:
     note("started", ctx)
     ctx.log.warning("this will take long")
     time.sleep(600)
+
+
+@task(hard_time_limit=2.0)
+def holds_the_gil(ctx: Context) -> None:
+    note("started", ctx)
+    ctypes.PyDLL(None).sleep(600)
 
 
 @task(time_limit=0.3)
