@@ -40,7 +40,8 @@ class Control:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.standing = Standing()
-        self.follower = Follower(worker.publisher, self)
+        in_memory = worker.plan.broker[0].startswith("memory:")
+        self.follower = Follower(None if in_memory else worker.publisher, self)
         self.revoking = Revoking(worker)
         self.inspection = Inspection(worker)
         self.stacks = Stacks(worker)

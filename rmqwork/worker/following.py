@@ -48,11 +48,11 @@ class Follower:
     then is what was read acted on: what has been taken back since never takes effect.
 
     Args:
-        publisher: of this worker.
+        publisher: of this worker; None = no mark is needed, the broker is in this process.
         followed: acts.
     """
 
-    def __init__(self, publisher: Publisher, followed: Followed) -> None:
+    def __init__(self, publisher: Publisher | None, followed: Followed) -> None:
         self._publisher = publisher
         self._followed = followed
         self._known = asyncio.Event()
@@ -110,9 +110,13 @@ class Follower:
                 cancelled=reading.end,
                 arguments={_OFFSET: offset},
             )
-        self._say([reading.mark])
         self.problem = ""
-        await self._until_read(reading)
+        if self._publisher is None:
+            await channel.synced()
+            reading.adopt()
+        else:
+            self._say([reading.mark])
+            await self._until_read(reading)
         self._say(reading.standing.fading())
         await reading.ended.wait()
         if link.is_open:
@@ -126,7 +130,7 @@ class Follower:
             reading.adopt()
 
     def _say(self, commands: list[Command]) -> None:
-        if commands:
+        if commands and self._publisher is not None:
             publications = [command.publication() for command in commands]
             self._publisher.submit(Batch(publications, _SAY_TIMEOUT))
 

@@ -145,7 +145,9 @@ class Staff:
         return [
             one
             for one in self.template.executors.values()
-            if one not in self._isolated and one not in self._used_up and self.recycling.counts(one)
+            if one.state in (State.STARTING, State.READY)
+            and one not in self._isolated
+            and self.recycling.counts(one)
         ]
 
     def _resize(self) -> None:

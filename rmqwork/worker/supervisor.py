@@ -99,8 +99,7 @@ class Worker:
         )
         self.control = Control(self)
         self.switches = KillSwitches(self)
-        if not plan.broker[0].startswith("memory:"):
-            self.consumption.companion = self.control.follower
+        self.consumption.companion = self.control.follower
         self._triage = Triage(plan, lambda: self.consumption.server, self.control.revoked)
         self.progress = ProgressReplies(self.publisher)
         self.kept = KeptFailures(plan, self.settlement)

@@ -72,7 +72,7 @@ class MemoryConsumeChannel:
                 consumer = Consumer(self, tag, prefetch, rank, on_cancel)
                 self._consumers[tag] = (found, consumer)
                 self._deliver[tag] = deliver
-                found.consumers.append(consumer)
+                found.attach(consumer, arguments or {})
                 self._link.broker.touched(found)
         await self._turn()
         return tag
@@ -131,6 +131,7 @@ class MemoryConsumeChannel:
         ahead = self._link.broker.clock.ahead
         content = shifted(entry.message.content, -ahead)
         headers = dict(shifted_headers(entry.message.headers(), -ahead))
+        headers |= queue.headers_of(entry)
         failures = entry.failures or entry.message.failures
         acquired = entry.acquired or entry.message.acquired
         if failures:

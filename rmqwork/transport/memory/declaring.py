@@ -11,6 +11,7 @@ from rmqwork.topology import Bind, Declaration, DeclareExchange, DeclareQueue
 from rmqwork.transport.memory.exchanges import Binding, MemoryExchange
 from rmqwork.transport.memory.message import plain
 from rmqwork.transport.memory.queues import MemoryQueue
+from rmqwork.transport.memory.streams import MemoryStream
 from rmqwork.transport.port import ChannelClosed
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _COMPARED: Final = (
     "x-single-active-consumer",
     "x-consumer-timeout",
     "x-queue-leader-locator",
+    "x-stream-max-segment-size-bytes",
     "x-quorum-initial-group-size",
     "x-delayed-retry-type",
     "x-delayed-retry-min",
@@ -43,6 +45,10 @@ _COMPARED: Final = (
 """The arguments of a queue that RabbitMQ 4.3 knows, and so compares; others it ignores."""
 _CLASSIC_ONLY: Final = ("x-max-priority",)
 _QUORUM_ONLY: Final = ("x-delivery-limit", "x-dead-letter-strategy", "x-consumer-timeout")
+_FOREIGN: Final[Mapping[object, tuple[str, ...]]] = {
+    "classic": _QUORUM_ONLY,
+    "stream": ("x-message-ttl", *_QUORUM_ONLY),
+}
 
 
 def declare(broker: MemoryBroker, rights: Rights, plan: Sequence[Declaration]) -> list[Difference]:
@@ -101,7 +107,8 @@ def _queue(broker: MemoryBroker, wanted: DeclareQueue) -> list[Difference]:
     if there is not None:
         return _differences("queue", wanted.name, ours, there.arguments, _COMPARED)
     _check_arguments(wanted.name, ours)
-    broker.queues[wanted.name] = MemoryQueue(wanted.name, ours, broker)
+    made = MemoryStream if ours["x-queue-type"] == "stream" else MemoryQueue
+    broker.queues[wanted.name] = made(wanted.name, ours, broker)
     return []
 
 
@@ -112,10 +119,10 @@ def _check_arguments(queue: str, arguments: Mapping[str, object]) -> None:
         ChannelClosed: it would not (406).
     """
     kind = arguments["x-queue-type"]
-    for name in _QUORUM_ONLY if kind == "classic" else _CLASSIC_ONLY:
+    for name in _FOREIGN.get(kind, _CLASSIC_ONLY):
         if name in arguments:
             raise _invalid(queue, name, f"of queue type rabbit_{kind}_queue")
-    if kind not in ("classic", "quorum"):
+    if kind not in ("classic", "quorum", "stream"):
         raise _invalid(queue, "x-queue-type", f"unsupported queue type '{kind}'")
     for name in ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-max-priority"):
         value = arguments.get(name, 0)

@@ -139,6 +139,14 @@ class MemoryQueue:
         """When the ready messages expire, if they do."""
         return (e.expires for _, e in self._heap if e.ready and e.expires is not None)
 
+    def attach(self, consumer: Consumer, arguments: Mapping[str, object]) -> None:
+        """A consumer begins."""
+        self.consumers.append(consumer)
+
+    def headers_of(self, entry: Entry) -> dict[str, object]:
+        """Headers that its kind of queue adds to a delivery."""
+        return {}
+
     # ── messages come in ──────────────────────────────────────────────────────────────────────
 
     def accepts(self, message: Message) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -23,8 +24,9 @@ from tests.unit.fakes import delivery, until
 
 
 class FakeExecutor:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, threads: int, async_tasks: int) -> None:
         self.pid = number
+        self.threads, self.async_tasks = threads, async_tasks
         self.state = State.READY
         self.finished = 0
         self.outstanding: set[int] = set()
@@ -40,7 +42,7 @@ class FakeTemplate:
         self.executors: dict[int, Any] = {}
 
     def fork(self, threads: int, async_tasks: int) -> Executor:
-        executor = FakeExecutor(len(self.executors) + 1)
+        executor = FakeExecutor(len(self.executors) + 1, threads, async_tasks)
         self.executors[executor.pid] = executor
         return cast(Executor, executor)
 
@@ -72,13 +74,14 @@ class Room:
         app = App("shop", broker="memory://", queues=["q"])
         app.task(lambda: None, name="shop.task")
         options = WorkerOptions("x:app", processes=2)
-        plan = make_plan(options, Manifest.from_dict(app.manifest()))
+        plan = self.plan = make_plan(options, Manifest.from_dict(app.manifest()))
         self.template, self.owner = FakeTemplate(), FakeOwner()
         template = cast(Any, self.template)
         self.staff = Staff(plan, template, lambda: template, cast(Any, self.owner))
         self.staff.start()
 
     def die(self, executor: Any, *started: Held, death: Death | None = None) -> None:
+        executor.state = State.DEAD
         numbers = dict.fromkeys([held.number for held in started], 0.0)
         self.staff.died(
             executor, death or Death(executor.pid, None, 9, unfinished=numbers), started
@@ -160,3 +163,30 @@ async def test_a_crash_is_told_with_its_stack(room: Room, caplog: pytest.LogCapt
     [line] = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert line.message == "executor 7: the lifespan failed: RuntimeError: no database"
     assert "Traceback" in str(vars(line)["rmqwork"])
+
+
+async def test_it_is_scaled_up_down_and_to_other_numbers_of_tasks(room: Room):
+    first, second = room.forked
+    first.outstanding.add(1)
+    plan = replace(room.plan, processes=3)
+    room.staff.scale(plan)
+    _, _, third = room.forked
+
+    room.staff.scale(replace(plan, processes=2))  # one that has nothing to do leaves
+    assert [one.state for one in room.forked].count(State.STOPPING) == 1
+    assert first.state is State.READY
+    (leaving,) = [one for one in room.forked if one.state is State.STOPPING]
+    room.die(leaving, death=Death(leaving.pid, 0, expected=True))
+    assert len(room.forked) == 3  # and nobody takes its place
+    (other,) = {second, third} - {leaving}
+
+    room.staff.scale(replace(plan, processes=2, slots={"thread": 4, "async": 0}))
+    room.staff.watch()
+    room.staff.watch()
+    *_, fourth = room.forked  # one at a time
+    assert len(room.forked) == 4
+    assert (fourth.threads, fourth.async_tasks) == (4, 0)
+    room.staff.recycling.ready(fourth)
+    assert {one for one in (first, other) if one.state is State.STOPPING}
+    room.staff.watch()
+    assert len(room.forked) == 5
