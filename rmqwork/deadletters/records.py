@@ -47,7 +47,7 @@ def to_line(letter: DeadLetter) -> str:
         "body": body,
         "body_base64": encoded,
         "properties": dict(letter.properties),
-        "headers": {key: _packed(value) for key, value in headers.items()},
+        "headers": {key: _packed(headers[key]) for key in sorted(headers)},
     }
     return json.dumps(record, separators=(",", ":"))
 

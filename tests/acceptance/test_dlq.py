@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from rmqwork.cli.program import main
 from rmqwork.topology import Queue
 from rmqwork.transport import connect
 from rmqwork.types import Delivery
+from tests.acceptance.support import Rabbit, until
 from tests.unit.deadletters.letters import fill, published, taken
 
 APP = "tests.acceptance.apps.letters:app"
@@ -167,34 +167,39 @@ def test_show_tells_the_history_and_steers_no_terminal(vhost_url: str, dlq: Dlq)
     assert (copy["replays"], [step["attempt"] for step in copy["history"]]) == (2, [1, 3])
 
 
-def test_replay_killed_again_and_again(vhost_url: str) -> None:
+def kill_a_replay(rabbit: Rabbit, environment: dict[str, str], after: float) -> bool:
+    """Kill a replay so many seconds after it has begun; false when it had ended before."""
+    before = rabbit.ready("q")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rmqwork", "dlq", "replay", APP, "--all", "--rate", "100"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until(lambda: process.poll() is not None or rabbit.ready("q") > before, "a replay")
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        return True
+    return False
+
+
+def test_replay_killed_again_and_again(vhost_url: str, dlq: Dlq) -> None:
     """Nothing is lost, and a kill makes at most one message come twice."""
-    count, seed = 120, random.randrange(1 << 32)
+    count, seed = 100, random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
     put(vhost_url, count)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RMQWORK_BROKER": vhost_url}
-    kills = 0
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rmqwork", "dlq", "replay", APP, "--all", "--rate", "100"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            process.wait(0.5 + chance.random() * 0.7)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
-            kills += 1
-    end = time.monotonic() + 30
-    came: Counter[str | None] = Counter()
-    while time.monotonic() < end:
-        done = subprocess.run(
-            [sys.executable, "-m", "rmqwork", "dlq", "replay", APP, "--all", "--window", "50"],
-            env=environment, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
-        came.update(one.message_id for one in take(vhost_url, "q"))
-        if done.returncode == 3:  # nothing is left
-            break
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    rabbit = Rabbit(vhost_url)
+    kills = sum(kill_a_replay(rabbit, environment, chance.random() * 0.3) for _ in range(2))
+    rabbit.close()
+
+    def finished() -> bool:
+        return dlq("replay", "--all", "--window", "50")[0] == 3  # nothing is left
+
+    until(finished, "the end of the dead letters")
+    came = Counter(one.message_id for one in take(vhost_url, "q"))
+    assert kills
     assert set(came) == {f"id{n}" for n in range(count)}
     assert came.total() - count <= kills
