@@ -62,7 +62,12 @@ class Death:
         """How it ended, in one line, and the traceback that goes with it, if there is one."""
         first, _, traceback = self.text.partition("\n")
         lines = traceback.rstrip().splitlines()
-        return f"{first} {lines[-1].strip()}" if lines else first, "\n".join(lines)
+        if not lines:
+            return first, ""
+        # The exception comes after the last frame; its text may have several lines.
+        frames = [at for at, line in enumerate(lines) if line.startswith(" ")]
+        said = lines[min(frames[-1] + 1, len(lines) - 1)] if frames else lines[-1]
+        return f"{first} {said.strip()}", "\n".join(lines)
 
     @property
     def text(self) -> str:

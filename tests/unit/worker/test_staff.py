@@ -156,7 +156,8 @@ async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look(
 
 
 async def test_a_crash_is_told_with_its_stack(room: Room, caplog: pytest.LogCaptureFixture):
-    error = "the lifespan failed:\nTraceback …\nRuntimeError: no database"
+    frames = "Traceback (most recent call last):\n  File …, in life\n    raise …"
+    error = f"the lifespan failed:\n{frames}\nRuntimeError: no database\nat all"
 
     room.die(room.forked[0], death=Death(7, 3, error=error))
 
