@@ -14,12 +14,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rmqwork.comparison import Difference, usable, with_property
+from rmqwork.delays import PREFIX as DELAYS
 from rmqwork.errors import ConfigurationError
 from rmqwork.topology import (
+    UNROUTABLE,
     Bind,
     Declaration,
     DeclareExchange,
     DeclareQueue,
+    dead_letter_queue,
+    due_exchange,
 )
 from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.rpc import Rpc
@@ -206,8 +210,17 @@ async def missing(connection: Connection, plan: Sequence[Declaration]) -> list[D
     return absent
 
 
-async def verified(connection: Connection, plan: Sequence[Declaration]) -> list[Declaration]:
+async def verified(
+    connection: Connection, plan: Sequence[Declaration], hidden: bool
+) -> list[Declaration]:
     """See that a plan's exchanges and queues are there, for a user who may not declare.
+
+    Args:
+        connection: of that user.
+        plan: what should be there.
+        hidden: whether the broker hides objects with which this user may do nothing. Then those
+            that neither workers nor publishers touch are not asked for: each refusal is an error
+            in the broker's log.
 
     Returns:
         what this user declares all the same: queues that end by themselves (``x-expires``), which
@@ -217,7 +230,8 @@ async def verified(connection: Connection, plan: Sequence[Declaration]) -> list[
         ConfigurationError: something is missing. Bindings are taken on trust.
     """
     own = [one for one in plan if isinstance(one, DeclareQueue) and "x-expires" in one.arguments]
-    absent = await missing(connection, [one for one in plan if one not in own])
+    asked = [one for one in plan if one not in own and not (hidden and _is_operators(one))]
+    absent = await missing(connection, asked)
     if absent:
         names = ", ".join(repr(getattr(one, "name", "")) for one in absent)
         raise ConfigurationError(
@@ -225,6 +239,17 @@ async def verified(connection: Connection, plan: Sequence[Declaration]) -> list[
             "false); run 'rmqwork topology apply' as one who may"
         )
     return list(own)
+
+
+def _is_operators(declaration: Declaration) -> bool:
+    """Whether an object is the broker's way back or a place for people to look."""
+    match declaration:
+        case DeclareExchange(name):
+            return name == UNROUTABLE or name.endswith(due_exchange(""))
+        case DeclareQueue(name):
+            inner = name.startswith(f"{DELAYS}.") or name == UNROUTABLE
+            return inner or name.endswith(dead_letter_queue(""))
+    return True
 
 
 def _is(declaration: Declaration, kind: type, name: str) -> bool:

@@ -24,6 +24,8 @@ from rmqwork.types import Server
 
 OLDEST = (3, 10)
 """The oldest RabbitMQ with at-least-once dead-lettering."""
+HIDES = (4,)
+"""From here on a broker may hide what a user has no right to (4.3.6 does, 3.10.8 does not)."""
 
 
 class AmqpLink:
@@ -104,7 +106,7 @@ class AmqpLink:
     async def declare(self, plan: Sequence[Declaration]) -> list[Difference]:
         """Make what a plan says; see the port."""
         if not self._declares:
-            plan = await verified(self._connection, plan)
+            plan = await verified(self._connection, plan, self.server.version >= HIDES)
         return await declare(self._connection, plan)
 
     async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
