@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Final
 
 from rmqwork.errors import ConfigurationError, RmqworkError, TopologyMismatch
-from rmqwork.management import Management
+from rmqwork.management import Management, ManagementError
 from rmqwork.provision.found import Found, read_found
 from rmqwork.provision.moving import Interrupted, Mover
 from rmqwork.provision.planning import compare_queue
@@ -134,11 +134,11 @@ class Migration:
                         await self._empty_old()
                     case Phase.FILL_NEW:
                         await self._fill_new()
-            except ChannelClosed as closed:
+            except (ChannelClosed, ManagementError) as error:
                 raise Interrupted(
-                    f"the migration of {self._queue!r} was interrupted: {closed}; nothing is "
+                    f"the migration of {self._queue!r} was interrupted: {error}; nothing is "
                     "lost: run it again, it goes on where it was"
-                ) from closed
+                ) from error
         raise RmqworkError(
             f"{self._queue!r} was made again by somebody else, {_ROUNDS} times, with other "
             "properties; stop the workers and publishers of the old version, and run it again"

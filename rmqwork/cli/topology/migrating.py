@@ -14,7 +14,7 @@ from rmqwork.cli.output import note
 
 if TYPE_CHECKING:
     from rmqwork.app import App
-    from rmqwork.provision.migration import Migration, Patience
+    from rmqwork.provision.migration import Patience
 
 
 @click.command
@@ -84,25 +84,18 @@ async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None
             management = await asyncio.to_thread(
                 find_management, settings.broker[0], settings.management_url
             )
-            migration = Migration(
-                queue,
-                whole_plan(app),
-                management,
-                vhost_of(settings.broker),
-                taking,
-                giving,
-                note,
-                patience,
-            )
-            await _carry_out(migration, undo)
         except ManagementError as error:
             raise ConfigurationError(
                 f"a migration needs the management API: {error}; {HOW_TO_REACH}"
             ) from None
-
-
-async def _carry_out(migration: Migration, undo: bool) -> None:
-    if undo:
-        await migration.undo()
-    else:
-        await migration.run()
+        migration = Migration(
+            queue,
+            whole_plan(app),
+            management,
+            vhost_of(settings.broker),
+            taking,
+            giving,
+            note,
+            patience,
+        )
+        await (migration.undo() if undo else migration.run())
