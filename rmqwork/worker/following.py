@@ -27,6 +27,8 @@ BOUND: Final = 2.0
 _MARK_WAIT: Final = 1.5
 _SAY_TIMEOUT: Final = 5.0
 _PREFETCH: Final = 500
+_PATIENT: Final = 3
+"""Attempts after which it is worth a warning that a stream cannot be read."""
 _REFUSED: Final = 403
 _OFFSET: Final = "x-stream-offset"
 
@@ -85,11 +87,10 @@ class Follower:
                 if error.code == _REFUSED:
                     self._off(error)
                     return
-                _log.log(logging.WARNING if attempt < 1 else logging.DEBUG, "control: %s", error)
-                self._known.set()
+                # A stream that was made just now may not be there yet on this node.
+                _log.log(logging.WARNING if attempt == _PATIENT else logging.DEBUG, "%s", error)
             except Exception:
                 _log.exception("the control streams cannot be followed")
-                self._known.set()
             attempt += 1
             await asyncio.sleep(backoff(attempt))
 
