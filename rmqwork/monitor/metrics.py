@@ -16,6 +16,8 @@ _GAUGES: Final = {
     "settling": "Outcomes that are not settled yet.",
 }
 
+_SWITCH: Final = {"probing": 1, "waiting": 2}
+
 
 def exposition(detail: Mapping[str, Any], live: bool) -> str:
     """The lines of one scrape.
@@ -37,6 +39,18 @@ def _lines(detail: Mapping[str, Any], live: bool) -> Iterator[str]:
     states = Counter(one["state"] for one in detail["executors"])
     for state in ("starting", "ready", "stopping"):
         yield f'rmqwork_executors{{{labels},state="{state}"}} {states[state]}'
+    yield "# HELP rmqwork_queue_paused 1 while nothing is taken from the queue, by why."
+    yield "# TYPE rmqwork_queue_paused gauge"
+    for queue in detail["queues"]:
+        for why in ("operator", "kill switch"):
+            value = int(why in detail["paused"].get(queue, ()))
+            yield f'rmqwork_queue_paused{{{labels},queue="{_escaped(queue)}",by="{why}"}} {value}'
+    yield "# HELP rmqwork_kill_switch 0: all is taken, 1: one message at a time, 2: nothing."
+    yield "# TYPE rmqwork_kill_switch gauge"
+    for queue in detail["queues"]:
+        state = detail["kill_switches"].get(queue, {}).get("state")
+        value = _SWITCH.get(state, 0)
+        yield f'rmqwork_kill_switch{{{labels},queue="{_escaped(queue)}"}} {value}'
     yield "# HELP rmqwork_dropped_replies_total Results that nobody was there to take."
     yield "# TYPE rmqwork_dropped_replies_total counter"
     yield f"rmqwork_dropped_replies_total{{{labels}}} {detail['dropped_replies']}"

@@ -3,7 +3,8 @@
 Run by hand: ``python -m tests.chaos.control [answers|start] [N]`` with RMQWORK_BROKER set.
 
 ``answers``: N workers of this process with the real control part and connections of their own,
-full of running tasks, are asked again and again. ``start``: test workers with and without control in turn.
+full of running tasks, are asked again and again. ``start``: test workers with and without control
+in turn.
 """
 
 from __future__ import annotations

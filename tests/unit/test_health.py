@@ -37,6 +37,9 @@ class Fake:
             "waiting": 0,
             "settling": 0,
             "dropped_replies": 1,
+            "queues": ["orders", "mail"],
+            "paused": {"orders": ["kill switch"]},
+            "kill_switches": {"orders": {"state": "waiting"}},
         }
 
     def detail(self) -> dict[str, Any]:
@@ -105,6 +108,10 @@ def test_metrics(port: int) -> None:
     assert status == 200
     assert 'rmqwork_running{app="shop",worker="a \\"b\\""} 3\n' in body
     assert 'state="ready"} 1\n' in body
+    assert 'queue="orders",by="kill switch"} 1\n' in body
+    assert 'queue="orders",by="operator"} 0\n' in body
+    assert 'rmqwork_kill_switch{app="shop",worker="a \\"b\\"",queue="orders"} 2\n' in body
+    assert 'queue="mail"} 0\n' in body
     assert "# TYPE rmqwork_dropped_replies_total counter\n" in body
 
 
