@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from rmqwork.deadletter import DeadLetter
 from rmqwork.deadletters.copies import Copies
 from rmqwork.deadletters.fingerprint import fingerprint, innermost, trail
 
-_MOST_KNOWN: Final = 256
+_KINDS: Final = 4096
 
 
 class GroupKey(NamedTuple):
@@ -102,20 +103,14 @@ class Groups:
         return sorted(self._found.values(), key=lambda group: (-group.count, group.key[1:]))
 
 
-_known: dict[tuple[str, str, str, str, str], GroupKey] = {}
-"""Groups of tracebacks that were seen: the same text comes thousands of times."""
-
-
 def group_of(letter: DeadLetter) -> GroupKey:
     """Which group a letter is in."""
-    varying = letter.traceback or letter.error_message
-    seen = (letter.queue, letter.task or "", letter.reason, letter.error_type, varying)
-    found = _known.get(seen)
-    if found is None:
-        kind = seen[:4]
-        where = fingerprint(trail(letter.traceback, letter.error_message))
-        found = GroupKey(fingerprint(*kind, where), *kind, where)
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[seen] = found
-    return found
+    kind = (letter.queue, letter.task or "", letter.reason, letter.error_type)
+    return _key(*kind, trail(letter.traceback, letter.error_message))
+
+
+@lru_cache(maxsize=_KINDS)
+def _key(queue: str, task: str, reason: str, error_type: str, trail: str) -> GroupKey:
+    kind = (queue, task, reason, error_type)
+    where = fingerprint(trail)
+    return GroupKey(fingerprint(*kind, where), *kind, where)
