@@ -49,8 +49,9 @@ async def _make_topology(url: str) -> None:
 
 
 def test_each_can_do_its_work_over_mutual_tls(
-    users: dict[str, str], vhost_url: str, tmp_path: Path
+    users: dict[str, str], vhost_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RMQWORK_RESULTS", "rpc://")
     # Given an operator who makes the topology, and a worker that may not
     asyncio.run(_make_topology(users["operator"]))
     ca = Authority(tmp_path)
@@ -66,13 +67,14 @@ def test_each_can_do_its_work_over_mutual_tls(
             "RMQWORK_TLS_CERT": str(client.cert),
             "RMQWORK_TLS_KEY": str(client.key),
             "RMQWORK_PASSWORD_FILE": str(password),
+            "RMQWORK_RESULTS": "rpc://",
         }
         worker = scene.worker("--no-declare", url=port.url, env=environment)
         scene.rabbit.wait_consumed("default")
 
         # When a publisher with no other right publishes: at once, delayed, failing, to be retried
         app = work.make(["default"], f"{users['publisher']}?declare=false")
-        app.tasks["work.mark"].delay(key="now")
+        assert app.tasks["work.mark"].delay(key="now").get(timeout=30) is None
         app.tasks["work.mark"].options(countdown=0.2).delay(key="later")
         app.tasks["work.flaky"].delay(failures=1)
         app.tasks["work.rejects"].delay()
