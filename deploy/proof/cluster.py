@@ -1,6 +1,6 @@
 """A cluster of three RabbitMQ nodes, whose leader of the busiest queue is killed again and again.
 
-    python -m deploy.proof.cluster [--kills 10] [--rate 200] [--workers 2]
+    python -m deploy.proof.cluster [--kills 10] [--rate 200] [--workers 2] [--setuptime 1]
     make cluster                        # only the cluster, until Ctrl-C
 
 Workers and the publisher have the addresses of all three nodes. After each kill the node is
@@ -36,9 +36,14 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Cluster:
-    """Three nodes that find each other by their names (classic_config peer discovery)."""
+    """Three nodes that find each other by their names (classic_config peer discovery).
 
-    def __init__(self, site: Site) -> None:
+    Args:
+        site: where.
+        setuptime: see `cluster`.
+    """
+
+    def __init__(self, site: Site, setuptime: int) -> None:
         self.site = site
         config = site.folder / "10-cluster.conf"
         config.write_text(
@@ -59,6 +64,7 @@ class Cluster:
         self.nodes = {
             name: site.run(
                 name, RABBITMQ,
+                "-e", f"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel net_setuptime {setuptime}",
                 "-v", f"{site.folder}:/proof-cluster:ro",
                 "-v", f"{config}:/etc/rabbitmq/conf.d/10-cluster.conf:ro",
                 command=("sh", "-c", f"[ -f $HOME/.erlang.cookie ] || {{ {start}; }}; "
@@ -109,10 +115,15 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A cluster, removed at the end."""
+def cluster(setuptime: int = 1) -> Iterator[Cluster]:
+    """A cluster, removed at the end.
+
+    Args:
+        setuptime: seconds that a node waits for another one that does not answer; Erlang's own
+            7 s are how long some clients wait after the death of a leader.
+    """
     with Site() as site:
-        yield Cluster(site)
+        yield Cluster(site, setuptime)
 
 
 def main() -> int:
@@ -121,10 +132,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--setuptime", type=int, default=1)
     parser.add_argument("--only", action="store_true", help="start it, and wait for Ctrl-C")
     options = parser.parse_args()
     began = time.time()
-    with cluster() as three:
+    with cluster(options.setuptime) as three:
         print(f"three nodes in {time.time() - began:.0f} s: {three.urls(inside=False)}", flush=True)
         if options.only:
             with suppress(KeyboardInterrupt):

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=5.0)
     options = parser.parse_args()
     with Site() as site:
-        broker = site.rabbitmq()
+        broker = site.rabbitmq("rabbit", "--cpu-shares", "2048")
         app_settings(f"amqp://guest:guest@{broker.address}:5672/")
         old = [_worker(site, f"old-{n}") for n in range(options.workers)]
         for one in old:
@@ -49,7 +49,7 @@ def main() -> int:
         ended = time.time()
         publisher.stop()
         until(lambda: not pending(read(site.ledger)), "all tasks to end", 60, 0.5)
-        time.sleep(1)
+        time.sleep(7)  # the counts of quorum queues are five seconds old
         left = broker.exec("rabbitmqctl", "-q", "list_queues", "name", "messages")
         lines = read(site.ledger)
         verdict = judge(lines)
@@ -73,8 +73,12 @@ def app_settings(url: str) -> None:
 
 
 def _worker(site: Site, name: str) -> Container:
+    # Shares as the kubelet gives them to a request of 500 millicores.
+    shares = ("--cpu-shares", "512")
     environment = {"RMQWORK_GRACE": str(GRACE), "RMQWORK_TERMINATION_GRACE": str(_TERMINATION)}
-    return site.worker(name, "-c", "40", "--async-concurrency", "200", environment=environment)
+    return site.worker(
+        name, "-c", "40", "--async-concurrency", "200", environment=environment, options=shares
+    )
 
 
 def _roll(site: Site, old: list[Container]) -> list[int]:
