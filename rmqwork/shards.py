@@ -19,6 +19,8 @@ TYPE: Final = "rmqwork.join"
 """The ``type`` of messages in these queues, which are no tasks."""
 PREFETCH: Final = 65_535
 """Unacked messages at most: what AMQP can say (0, no limit, is 2,000 for a quorum queue)."""
+MEMBERS_MOST: Final = 60_000
+"""Members of one group that is joined."""
 _HOLD_MOST: Final = 7 * 24 * 3600 * 1000
 """Milliseconds for which the broker lets a message wait unacked (RabbitMQ 3.12 and later; before,
 the channel is closed after 30 minutes, and all comes again)."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from rmqwork.errors import InvalidMessage
+
 MAX_SIZE: Final = 16 << 20
 """Bytes of a body that RabbitMQ takes by default."""
 
 
-class TooLarge(Exception):
-    """A value makes the next step's message larger than the broker takes."""
+class TooLarge(InvalidMessage):
+    """A value makes the next step's message larger than the broker takes, or a group has more
+    members than a join can hold."""
 
 
 @dataclass(frozen=True, slots=True)

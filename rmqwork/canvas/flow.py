@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from rmqwork import headers as names
 from rmqwork.canvas import parts, splice
-from rmqwork.canvas.carry import Carry
+from rmqwork.canvas.carry import Carry, TooLarge
 from rmqwork.canvas.document import Node, Workflow, attach
-from rmqwork.shards import queue_of
+from rmqwork.shards import MEMBERS_MOST, queue_of
 from rmqwork.types import Publication
 
 _MISSING: Final = b"null"
@@ -98,6 +98,11 @@ def _group(node: Node, then: str, carry: Carry) -> tuple[list[Publication], list
         return [], []
     if not then:
         return [], [(member, own) for member in members]
+    if len(members) > MEMBERS_MOST:
+        raise TooLarge(
+            f"group {node['id']} has {len(members):,} members, and something after it: a join "
+            f"holds {MEMBERS_MOST:,}; make fewer members of the items with chunks()"
+        )
     queue = queue_of(node["id"])
     join = {"join": node["id"], "queue": queue, "size": len(members)}
     return [parts.opened(join, splice.before(own, then), carry)], [

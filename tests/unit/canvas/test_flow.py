@@ -23,7 +23,7 @@ from rmqwork.canvas.flow import (
 )
 from rmqwork.canvas.parts import Kind
 from rmqwork.canvas.splice import frames_of, items_of
-from rmqwork.shards import queue_of
+from rmqwork.shards import MEMBERS_MOST, queue_of
 from tests.unit.canvas.nodes import CARRY, body, carried, ids, task
 
 FAILURE = {"task_id": "a", "type": "ValueError", "message": "no"}
@@ -84,6 +84,13 @@ def test_the_end_of_a_whole_workflow_is_the_end_of_each_step():
 def test_what_the_broker_would_not_take_is_refused():
     with pytest.raises(TooLarge, match=r"shop.add \(a\)"):
         launch(task("a"), b'"' + b"x" * 100 + b'"', "", dataclasses.replace(CARRY, max_size=50))
+
+
+def test_a_group_that_no_join_could_hold_is_refused():
+    members = [task(f"{n}") for n in range(MEMBERS_MOST + 1)]
+    assert len(launch(group("g", *members), None, "", CARRY)) == len(members)
+    with pytest.raises(TooLarge, match="60,001 members"):
+        launch(chain(group("g", *members), task("b")), None, "", CARRY)
 
 
 # ── chains ────────────────────────────────────────────────────────────────────────────────────
