@@ -201,7 +201,7 @@ def _addresses(settings: Settings) -> tuple[str, ...]:
         return settings.broker
     found = _value("broker", addresses.read_addresses(settings.broker_file), settings.broker_file)
     options = {addresses.URL_FILE: settings.broker_file}
-    return tuple(addresses.with_options(url, options) for url in _broker(found))
+    return tuple(addresses.with_options(url, options) for url in read_broker(found))
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +263,12 @@ def _value(name: str, value: object, where: str) -> object:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def _broker(value: object) -> tuple[str, ...]:
+def read_broker(value: object) -> tuple[str, ...]:
+    """The addresses of a broker, in one text or several.
+
+    Raises:
+        ValueError: there is none, or one is no address; no password is in its text.
+    """
     urls = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
     if not isinstance(urls, Sequence) or not urls:
         raise ValueError("a broker is an address such as amqp://user:password@host:5672/")
@@ -343,7 +348,7 @@ def _truth(value: object) -> bool:
 
 
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
-    "broker": _broker,
+    "broker": read_broker,
     "broker_file": _text,
     "username_file": _text,
     "password_file": _text,

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rmqwork.task import Task
 
 _NONE: Final[Mapping[str, Any]] = {}
+_MUTABLE: Final = (list, dict, set, bytearray)
 
 
 class Plan:
@@ -51,6 +53,7 @@ class Plan:
         "answers_each",
         "call",
         "direct",
+        "fresh",
         "function",
         "is_async",
         "kept",
@@ -89,6 +92,11 @@ class Plan:
             for argument in task.parameters.arguments
             if argument.kind is inspect.Parameter.POSITIONAL_ONLY
         )
+        self.fresh = {
+            argument.name: argument.default
+            for argument in task.parameters.arguments
+            if isinstance(argument.default, _MUTABLE)
+        }
         self.direct = not watched and not task.call.injects
         self.kept = kept and not task.task_options.ignore_result
         self.answers = Answers(task.name, lambda: task.values, max_size)
@@ -98,6 +106,8 @@ class Plan:
         """A message, or arguments by name, as the function is to be called with them."""
         if self.takes_message:
             return (value,), _NONE
+        if self.fresh:  # a run must not find what an earlier one has left in a default
+            value = {**deepcopy(self.fresh), **value}
         if not self.positional:
             return (), value
         left = dict(value)

@@ -357,6 +357,8 @@ class Publishing(TaskRegistry):
     ) -> tuple[list[Publication], list[AsyncResult[object]], float]:
         if given.get("task_id") is not None:
             raise ConfigurationError(f"App {self.name!r}, {verb}: many messages take no task_id")
+        if isinstance(messages, (TaskMessage, Composable)):
+            raise ConfigurationError(f"App {self.name!r}, {verb}: takes a list; put it in one")
         options = self._options(given, verb)
         publications: list[Publication] = []
         results: list[AsyncResult[object]] = []

@@ -279,7 +279,10 @@ class Task(MakesSignatures[P, R]):
         return merge(both, given, where, now)
 
     def _own(self, message: object, cls: type[TaskMessage]) -> TaskMessage:
+        if type(message) is cls or isinstance(message, cls):
+            return message
         if isinstance(message, TaskMessage) and message_info(message) is message_info(cls):
+            self.body.load(dump_message(message), self.version)  # of other type parameters
             return message
         raise InvalidMessage(f"{self.name}: takes a {cls.__name__}, not a {type(message).__name__}")
 

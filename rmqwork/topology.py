@@ -211,6 +211,10 @@ def _check_name(kind: str, name: object, room: int = 0) -> None:
         raise ConfigurationError(f"the name of {kind} {name!r} is not a text")
     if not name.isprintable():
         raise ConfigurationError(f"{kind} {name!r}: its name has characters that no one can see")
+    if kind == "queue" and "," in name:
+        raise ConfigurationError(
+            f"queue {name!r}: a name has no comma, which separates names on the command line"
+        )
     if len(name.encode()) > _NAME_BYTES - room:
         raise ConfigurationError(
             f"the name of {kind} {name[:40]!r}… is longer than {_NAME_BYTES - room} bytes"

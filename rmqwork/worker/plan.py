@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rmqwork.config import Settings
+from rmqwork.config import Settings, read_broker
 from rmqwork.errors import ConfigurationError
 from rmqwork.grace import check_termination, limit_of, shortage
 from rmqwork.manifest import Manifest
@@ -142,7 +142,12 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
 def _broker(options: WorkerOptions, settings: Settings) -> tuple[str, ...]:
     if options.declare is not None:
         settings = replace(settings, declare=options.declare)
-    return settings.reached(options.broker.split(",") if options.broker else settings.broker)
+    if not options.broker:
+        return settings.reached(settings.broker)
+    try:
+        return settings.reached(read_broker(options.broker))
+    except ValueError as error:
+        raise ConfigurationError(f"--broker: {error}") from None
 
 
 def make_plan(options: WorkerOptions, manifest: Manifest) -> WorkerPlan:

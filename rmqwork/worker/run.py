@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from rmqwork import logs
+from rmqwork.config import mask
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.worker.options import WorkerOptions
 
@@ -198,6 +199,11 @@ async def work(worker: Worker, signals: Stop) -> int:
     return code
 
 
+def _no_answer(plan: WorkerPlan) -> str:
+    label = ", ".join(mask(url) for url in plan.broker)
+    return f"no answer from {label}; does RabbitMQ listen there?"
+
+
 async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals: Stop) -> None:
     """Returns when a signal comes; raises what makes going on impossible."""
     plan = worker.plan
@@ -210,7 +216,7 @@ async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals:
         if not any(wait.done() for wait in waits):
             raise BrokerUnavailable(
                 f"no broker within {plan.broker_wait:g} s (--broker-wait): "
-                f"{worker.consumption.problem}"
+                f"{worker.consumption.problem or _no_answer(plan)}"
             )
         if connected.done():  # and an executor may yet fail to start
             waits[0] = asyncio.create_task(worker.consumption.may_start.wait())

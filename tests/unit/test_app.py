@@ -240,3 +240,10 @@ def test_a_task_by_name_takes_a_mapping(fields):
     for name in ("a.add", "a.unknown"):
         with pytest.raises(InvalidMessage, match=r"a\.(add|unknown): "):
             app.send_task(name, fields)
+
+
+def test_many_are_not_one(app, port):
+    with pytest.raises(ConfigurationError, match="takes a list; put it in one"):
+        app.publish_many(Resize(width=1))
+
+    assert port.sent == []

@@ -628,3 +628,18 @@ def test_delay_in_a_task_goes_through_the_executors_port(app, port, delivery):
 
     assert [one.type for one in port.sent] == ["shop.child"]
     assert dataclasses.asdict(port.sent[0])["body"] == b'{"x":1}'
+
+
+def test_a_mutable_default_is_new_for_each_run(app, delivery):
+    seen = []
+
+    @app.task
+    def collect(x: int, /, into: list[int] = [], *, by: dict[str, int] = {}) -> None:  # noqa: B006
+        into.append(x)
+        by[str(x)] = x
+        seen.append((into, by))
+
+    for number in (1, 2):
+        body = b'{"x":%d}' % number
+        assert isinstance(outcome_of(app, delivery("shop.collect", body)), Success)
+    assert seen == [([1], {"1": 1}), ([2], {"2": 2})]

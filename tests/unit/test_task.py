@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import pickle
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 import pytest
 
@@ -20,9 +21,15 @@ from rmqwork import (
     headers,
 )
 
+T = TypeVar("T")
+
 
 class Resize(TaskMessage, name="images.resize", queue="high", version=2):
     width: int
+
+
+class Page(TaskMessage, Generic[T], name="pages.turn"):
+    items: list[T]
 
 
 class Other(TaskMessage, name="other"):
@@ -296,3 +303,15 @@ def test_a_parameter_may_be_called_self(app, port):
     odd.delay(self=1, x=2)
     assert port.sent[-1].body == b'{"self":1,"x":2}'
     assert odd.s(self=1, x=2).kwargs == {"self": 1, "x": 2}
+
+
+def test_a_generic_of_other_parameters_goes_if_its_fields_fit(app, port):
+    @app.task
+    def turn(message: Page[int]) -> None: ...
+
+    turn.delay(Page[int](items=[1]))
+    turn.delay(Page(items=[1]))
+    with pytest.raises(InvalidMessage, match=r"items\.0"):
+        turn.delay(Page[str](items=["a"]))
+
+    assert len(port.sent) == 2

@@ -237,3 +237,8 @@ def test_names_that_are_made_from_others_are_not_to_be_had_twice(queues, exchang
 
 def test_similar_names_do_not_clash():
     app_plan([Queue("q"), Queue("q.due"), Queue("q.dlq.old")], [Exchange("q"), Exchange("e")])
+
+
+def test_a_comma_separates_names_and_is_in_none():
+    with pytest.raises(ConfigurationError, match=r"queue 'a,b'.*no comma"):
+        Queue("a,b")

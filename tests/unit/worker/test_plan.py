@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rmqwork import App, Queue
+from rmqwork import App, ConfigurationError, Queue
 from rmqwork.manifest import Manifest
 from rmqwork.worker.options import WorkerOptions
 from rmqwork.worker.plan import WorkerPlan, make_plan
@@ -49,3 +49,10 @@ def test_the_limits_of_executors_come_from_the_options_or_the_app():
 
     assert (plan(app).max_tasks, plan(app).max_memory) == (10, 10**9)
     assert plan(app, max_tasks=5).max_tasks == 5
+
+
+@pytest.mark.parametrize("given", ["foo", "amqp://a/ http://user:secret@b/"])
+def test_what_is_no_address_is_refused_by_its_option(given: str):
+    with pytest.raises(ConfigurationError, match=r"--broker: .* is no broker's address") as error:
+        plan(shop("thread"), broker=given)
+    assert "secret" not in str(error.value)
