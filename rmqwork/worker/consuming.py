@@ -210,10 +210,14 @@ class Consumption:
             lost.set()
 
         link.on_lost(on_lost)
+        loop = asyncio.get_running_loop()
+        if self.companion is not None:
+            self._following = loop.create_task(self.companion.follow(link), name="rmqwork-control")
         try:
             for difference in await link.declare(self._plan):
                 _log.warning("%s; used as it is", difference)
         except BaseException:
+            self._end_following()
             await link.close()
             raise
         self._link = link
@@ -224,9 +228,6 @@ class Consumption:
         else:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
-        loop = asyncio.get_running_loop()
-        if self.companion is not None:
-            self._following = loop.create_task(self.companion.follow(link), name="rmqwork-control")
         await self.may_start.wait()
         if self.companion is not None:
             await self.companion.known()

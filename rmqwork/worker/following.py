@@ -30,6 +30,7 @@ _PREFETCH: Final = 500
 _PATIENT: Final = 3
 """Attempts after which it is worth a warning that a stream cannot be read."""
 _REFUSED: Final = 403
+_NOT_FOUND: Final = 404
 _OFFSET: Final = "x-stream-offset"
 
 
@@ -96,7 +97,27 @@ class Follower:
 
     async def _follow_once(self, link: Link) -> None:
         """Follow until the channel or a consumer ends."""
-        await link.declare(control_plan())
+        try:
+            reading, channel = await self._read(link)
+        except ChannelClosed as error:
+            if error.code != _NOT_FOUND:
+                raise
+            await link.declare(control_plan())
+            reading, channel = await self._read(link)
+        self.problem = ""
+        if self._publisher is None:
+            await channel.synced()
+            reading.adopt()
+        else:
+            self._say([reading.mark])
+            await self._until_read(reading)
+        self._say(reading.standing.fading())
+        await reading.ended.wait()
+        if link.is_open:
+            await channel.close()
+
+    async def _read(self, link: Link) -> tuple[_Reading, ConsumeChannel]:
+        """Begin to read both streams."""
         reading = _Reading(self._followed, self._known)
         channel: ConsumeChannel = await link.open_consuming(reading.end)
         reading.channel = channel
@@ -111,17 +132,7 @@ class Follower:
                 cancelled=reading.end,
                 arguments={_OFFSET: offset},
             )
-        self.problem = ""
-        if self._publisher is None:
-            await channel.synced()
-            reading.adopt()
-        else:
-            self._say([reading.mark])
-            await self._until_read(reading)
-        self._say(reading.standing.fading())
-        await reading.ended.wait()
-        if link.is_open:
-            await channel.close()
+        return reading, channel
 
     async def _until_read(self, reading: _Reading) -> None:
         """Returns when the mark was read, or cannot come."""
