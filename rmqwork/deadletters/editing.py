@@ -19,6 +19,7 @@ from rmqwork.types import Publication
 
 if TYPE_CHECKING:
     from rmqwork.app import App
+    from rmqwork.sealing import Seal
 
 
 def text_of(letter: DeadLetter) -> str:
@@ -73,7 +74,11 @@ def checked(app: App, letter: DeadLetter, text: str) -> bytes:
 
 
 async def replace_all(
-    connector: Connector, letter: DeadLetter, body: bytes, to: str | None = None
+    connector: Connector,
+    letter: DeadLetter,
+    body: bytes,
+    to: str | None = None,
+    seal: Seal | None = None,
 ) -> Replayed:
     """Replay a letter with another body; the dead letter goes when the broker has confirmed that.
 
@@ -82,15 +87,24 @@ async def replace_all(
         letter: as it was read.
         body: from `checked`.
         to: the queue; None = where it failed.
+        seal: of the app: what was signed is signed again.
 
     Raises:
-        RmqworkError: the letter is gone: somebody has replayed or removed it meanwhile.
+        RmqworkError: it is signed, and there is no seal; or it is gone: somebody has replayed or
+            removed it meanwhile.
         BrokerUnavailable, BrokerBlocked, PublishTimeout: it stays.
     """
 
+    signed = names.SIGNATURE in letter.headers
+    if signed and seal is None:
+        raise RmqworkError(
+            f"{letter.id} is signed, and the app has no keys to sign it again: App(seal=Seal(...))"
+        )
+
     def changed(publication: Publication) -> Publication:
         if publication.content_type != ENVELOPE:
-            return replace(publication, body=body, content_encoding=None)
+            publication = replace(publication, body=body, content_encoding=None)
+            return seal.close(publication) if signed and seal is not None else publication
         found = detach(publication.headers, publication.body)
         if found is None:
             return replace(publication, body=body)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rmqwork import headers as names
+from rmqwork.codec import JSON, plain_body
 from rmqwork.errors import PublishError
 from rmqwork.message import TaskMessage, message_info
 from rmqwork.task import Task
@@ -107,10 +108,22 @@ class Published:
 
     def _message(self, publication: Publication) -> Any:
         task = self._app.tasks.get(publication.type or "")
+        body = self._body(publication)
         if task is None:
-            return json.loads(publication.body)
+            return json.loads(body)
         version = publication.headers.get(names.VERSION, 1)
-        return task.body.load(publication.body, version if isinstance(version, int) else 1)
+        return task.body.load(body, version if isinstance(version, int) else 1)
+
+    def _body(self, publication: Publication) -> bytes:
+        """Its body as a worker reads it: unsealed and decompressed."""
+        body, kind = publication.body, publication.content_type
+        if self._app.seal is not None:
+            body, kind = self._app.seal.open(
+                publication.type or "", publication.message_id, body, kind, publication.headers
+            )
+        if kind != JSON:  # no task's message, or one with its workflow around it
+            return body
+        return plain_body(body, kind, publication.content_encoding)
 
     def of(self, what: What) -> list[Sent]:
         """The messages for a task, given as such, by its message class, or by its name."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from rmqwork.cli.program import main
 from rmqwork.sealing import Keys
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import sealed
@@ -12,7 +15,7 @@ from tests.acceptance.support import Scene, manage
 
 
 def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
-    vhost_url: str, broker: Broker, tmp_path: Path
+    vhost_url: str, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     management, place = manage(broker, vhost_url)
     app = sealed.make(vhost_url)
@@ -28,7 +31,7 @@ def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
         app.send_task("sealed.signed", {"text": "signed"})
         forger = sealed.make(vhost_url, Keys({"test": b"f" * 32}))
         forger.send_task("sealed.secret", {"text": "forged"})
-        forger.send_task("sealed.signed", {"text": "forged"})
+        mendable = forger.send_task("sealed.signed", {"text": "forged"}).id
         plain = sealed.make(vhost_url, None)
         plain.send_task("sealed.signed", {"text": "forged"})
 
@@ -36,11 +39,20 @@ def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
         worker = scene.worker(app="tests.acceptance.apps.sealed:app")
         ran = scene.ledger.wait(2, "ran")
         scene.rabbit.wait_ready("default.dlq", 3)
-        assert worker.stop() == 0
 
         # Then what is sealed has run, and the rest is dead-lettered
         assert {line["text"] for line in ran} == {"the secret", "signed"}
-        letters = scene.rabbit.letters("default", 3)
+
+        # And when one who has the keys edits a letter, it is signed again and runs
+        monkeypatch.setenv("RMQWORK_BROKER", vhost_url)
+        monkeypatch.setenv("EDITOR", "sed -i s/forged/mended/")
+        monkeypatch.delenv("VISUAL", raising=False)
+        monkeypatch.setattr(sealed, "app", sealed.make(vhost_url))
+        assert main(["dlq", "edit", "tests.acceptance.apps.sealed:app", mendable]) == 0
+        (mended,) = scene.ledger.wait(1, "ran", text="mended")
+        assert mended["id"] == mendable
+        assert worker.stop() == 0
+        letters = scene.rabbit.letters("default", 2)
         reasons = {properties.headers["rmqwork-error-reason"] for _, properties, _ in letters}
         assert reasons == {"invalid-message"}
         for one in (app, forger, plain):

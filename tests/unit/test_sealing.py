@@ -17,6 +17,7 @@ from rmqwork.options import CallOptions
 from rmqwork.outcome import Failure, Reason
 from rmqwork.sealing import ENCRYPTED_TYPE, Keys, Seal
 from rmqwork.task import encode_message
+from rmqwork.testing import Published
 from rmqwork.types import Publication
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -177,3 +178,10 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
 def test_keys_that_cannot_be_used(keys: dict[str, bytes], current: str | None, text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
         Keys(keys, current)
+
+
+def test_tests_see_what_was_sealed() -> None:
+    made = app(both())
+    sent = Published(made)
+    sent.record([published(made, Pay(card="4111")), published(made, Note(text="hello"))])
+    assert [one.message for one in sent] == [Pay(card="4111"), Note(text="hello")]

@@ -117,5 +117,5 @@ def _edit(file: Path) -> None:
 def _replace(app: App, letter: DeadLetter, body: bytes, to: str | None) -> str:
     from rmqwork.deadletters.editing import replace_all
 
-    report = asyncio.run(replace_all(connector(app), letter, body, to))
+    report = asyncio.run(replace_all(connector(app), letter, body, to, app.seal))
     return next(iter(report.targets))
