@@ -90,9 +90,9 @@ class ControlThread(threading.Thread):
         if not data:
             self._worker_is_gone()
         for message in self._unpacker.feed(data):
-            self._handle(message)
+            self._obey(message)
 
-    def _handle(self, message: Message) -> None:
+    def _obey(self, message: Message) -> None:
         match message:
             case ("published", request, values):
                 self._publisher.published(request, values)
