@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rmqwork import App, Queue, Retry, shards
+from rmqwork import App, AsyncResult, Queue, Retry, TaskFailed, shards
 from rmqwork import headers as names
+from rmqwork.canvas import parts
 from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.document import ENVELOPE
+from rmqwork.canvas.document import ENVELOPE, detach
 from rmqwork.canvas.flow import launch
+from rmqwork.canvas.splice import first
 from rmqwork.ids import uuid7
+from rmqwork.results.record import State
 from rmqwork.testing.idle import connector_of
 from rmqwork.testing.worker import TestWorker
 from rmqwork.transport.memory.broker import MemoryBroker
 from rmqwork.transport.memory.connector import MemoryConnector
+from rmqwork.types import Publication
 
 Node = dict[str, Any]
 
@@ -206,4 +211,63 @@ def test_what_never_completes_is_dead_lettered_and_ends_for_those_who_wait() -> 
         letters = waiting(worker, shards.DEAD_LETTERS)
         assert [letter.headers[names.JOIN] for letter in letters] == ["open", "part", "part"]
         assert "2 of 3" in str(letters[0].headers[names.ERROR_MESSAGE])
+    shop.app.close()
+
+
+def by_hand(shop: Shop, publication: Publication) -> None:
+    """Publish past the app's hooks and routes."""
+    assert shop.app._sender.port.submit((publication,), 5.0).result(10) == [None]
+
+
+def test_a_worker_that_has_seen_no_group_finds_those_that_wait(shop: Shop) -> None:
+    """Given a join whose workers are gone, when another one starts, it looks and joins."""
+    opening, _, last = launch(
+        chain(group(*adds(2)), node("total", "values")), None, "", Carry("wf", time.time())
+    )
+    frame = first(detach(last.headers, last.body)[0].then)[0]  # type: ignore[index]
+    by_hand(shop, opening)
+    for index in (1, 0):
+        by_hand(shop, parts.part({**frame, "index": index}, b"%d" % index, Carry("wf", 0.0)))
+    with shop.app.test_worker():
+        until_called(shop, "total", 1)
+    assert shop.called("total") == [[0, 1]]
+
+
+def test_what_is_none_of_a_join_is_dead_lettered(shop: Shop, worker: TestWorker) -> None:
+    shop.start(chain(group(*adds(2)), node("total", "values")))
+    worker.wait_until_idle(30)
+    by_hand(shop, Publication("", shards.names()[0], b"?", "strange", "rmqwork.strange"))
+    end = time.monotonic() + 20
+    while not (letters := waiting(worker, shards.DEAD_LETTERS)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert [(one.message_id, one.body) for one in letters] == [("strange", b"?")]
+    assert letters[0].headers[names.ERROR_REASON] == "invalid-message"
+
+
+def test_a_store_knows_of_those_that_will_never_run(tmp_path: Path) -> None:
+    shop = Shop(results=f"sqlite:///{tmp_path / 'results'}")
+    after_step, after_join = node("add", "x", y=1), node("total", "values")
+    with shop.app.test_worker() as worker:
+        shop.start(chain(node("fail", x=1), after_step))
+        shop.start(chain(group(node("fail", x=1), *adds(2)), after_join))
+        worker.wait_until_idle(30)
+        for one in (after_step, after_join):
+            result: AsyncResult[Any] = shop.app.result(one["id"], one["task"])
+            with pytest.raises(TaskFailed, match="ValueError: no"):
+                result.get(timeout=20)
+    shop.app.close()
+
+
+def test_those_who_wait_for_replies_are_told_of_what_will_never_run() -> None:
+    shop = Shop(results="rpc://")
+    with shop.app.test_worker():
+        asking = shop.app.asking
+        asking.begin(10)
+        reply_to = asking.reply_to("shop.total")
+        end = node("total", "values")
+        entry = asking.backend.expect(end["id"])  # type: ignore[union-attr]
+        shop.start(chain(group(node("fail", x=1), *adds(2)), end), reply_to=reply_to)
+        record = entry.final.result(20)
+        assert (record.state, record.evidence.message) == (State.FAILURE, "no")
     shop.app.close()
