@@ -56,7 +56,7 @@ async def _purge(link: Link, place: str, selection: Selection, seen: frozenset[i
         if selection.takes(letter) and (seen is None or seen_as(letter) in seen):
             doomed.append(delivery)
 
-    async with reading_of(link, place):
+    async with reading_of(place, "some may be removed"):
         depth = await ready(link, place)
         if depth is None or not depth.messages:
             return 0

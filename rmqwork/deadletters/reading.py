@@ -136,7 +136,7 @@ async def _scan(
                 shown += 1
                 visit(letter)
 
-    async with reading_of(link, place):
+    async with reading_of(place):
         depth = await ready(link, place)
         if depth is None:
             return Reading(place, False, 0, 0)
@@ -163,8 +163,12 @@ async def ready(link: Link, place: str) -> QueueDepth | None:
 
 
 @asynccontextmanager
-async def reading_of(link: Link, place: str) -> AsyncIterator[None]:
+async def reading_of(place: str, rest: str = "nothing was removed") -> AsyncIterator[None]:
     """Say in words what it means when the channel or the connection ends.
+
+    Args:
+        place: the queue.
+        rest: what became of its letters then.
 
     Raises:
         BrokerUnavailable: the connection was lost.
@@ -178,6 +182,5 @@ async def reading_of(link: Link, place: str) -> AsyncIterator[None]:
                 f"queue {place!r} cannot be read: {closed.text}; give this user the read right"
             ) from closed
         raise BrokerUnavailable(
-            f"the connection was lost while reading {place!r}: {closed}; nothing was removed, "
-            "run it again"
+            f"the connection was lost while reading {place!r}: {closed}; {rest}, run it again"
         ) from closed

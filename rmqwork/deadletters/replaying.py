@@ -120,7 +120,7 @@ async def replay_all(
         run = _Run(link, takes, order, report, progress)
         for queue in queues:
             place = place_of(queue)
-            async with reading_of(link, place):
+            async with reading_of(place, "what is not replayed stays"):
                 await run.queue(place)
     finally:
         await link.close()

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="[APP] [ID]...")
 @choosing_options
 @click.option("-o", "--output", metavar="FILE", help="Write here; default: stdout.")
-def export_letters(arguments: tuple[str, ...], output: str | None, **choice: Any) -> int:
+@click.option("--json", "as_json", is_flag=True, help="With -o: print the count as JSON.")
+def export_letters(
+    arguments: tuple[str, ...], output: str | None, as_json: bool, **choice: Any
+) -> int:
     """Write dead letters as lines of JSON, byte for byte, copies too; removes nothing.
 
     Exit codes: 0 written; 1 another reader had some; 2 usage; 3 nothing fits; 4 no broker.
@@ -53,7 +56,10 @@ def export_letters(arguments: tuple[str, ...], output: str | None, **choice: Any
         readings = look(app, choice["queues"], write, selection)
     if output is not None:
         os.replace(part, target)
-        note(f"{count} written to {output}")
+        if as_json:
+            print_json({"exported": count, "file": output})
+        else:
+            note(f"{count} written to {output}")
     remarks = left_out(readings)
     for remark in remarks:
         note(remark)
