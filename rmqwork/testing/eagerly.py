@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import headers as names
+from rmqwork.canvas.document import Workflow
 from rmqwork.errors import (
     InvalidMessage,
     PublishError,
@@ -20,8 +21,10 @@ from rmqwork.errors import (
     TimeLimitExceeded,
     UnknownTask,
 )
-from rmqwork.outcome import Failure, Outcome, Reason, TryAgain
+from rmqwork.outcome import Failure, Outcome, Reason, Replaced, TryAgain
 from rmqwork.sending import Sender
+from rmqwork.shards import TYPE as JOIN
+from rmqwork.testing.eager_workflows import EagerWorkflows
 from rmqwork.testing.idle import run
 from rmqwork.testing.worker import Run
 from rmqwork.types import Publication
@@ -50,6 +53,7 @@ class Eager:
         self._app = app
         self._runner: TaskRunner | None = None
         self._lock = threading.RLock()
+        self._workflows = EagerWorkflows()
 
     def submit(
         self, publications: Sequence[Publication], timeout: float
@@ -70,24 +74,44 @@ class Eager:
         return 0
 
     def _run(self, publication: Publication) -> None:
+        """Run a message, and all that follows from it."""
+        waiting = [publication]
+        failed: Exception | None = None
+        while waiting:
+            one = waiting.pop()
+            if one.type == JOIN:
+                waiting += reversed(self._workflows.joined(one))
+                continue
+            workflow, plain = self._workflows.plain(one)
+            outcome = self._attempts(plain, wanted=workflow is not None)
+            if workflow is None and isinstance(outcome, Replaced):
+                workflow = Workflow(one.message_id)
+            if workflow is not None:
+                waiting += reversed(self._workflows.after(workflow, one, outcome))
+            if isinstance(outcome, Failure) and failed is None:
+                failed = _error(outcome, one)
+        if failed is not None and self.raises:
+            raise failed
+
+    def _attempts(self, publication: Publication, *, wanted: bool) -> Outcome | None:
+        """Run one message to its end; ``wanted``: something takes its value."""
         attempt = 1
         for _ in range(_MOST_ATTEMPTS):
-            outcome = self._once(publication, attempt)
+            outcome = self._once(publication, attempt, wanted)
             task, queue = publication.type or "", publication.routing_key
             self.runs.append(Run(task, publication.message_id, queue, attempt, outcome))
             if not isinstance(outcome, TryAgain):
-                break
+                return outcome
             attempt += outcome.counts
-        else:
-            raise AssertionError(f"{publication.type!r} ran {_MOST_ATTEMPTS} times and has no end")
-        if isinstance(outcome, Failure) and self.raises:
-            raise _error(outcome, publication)
+        raise AssertionError(f"{publication.type!r} ran {_MOST_ATTEMPTS} times and has no end")
 
-    def _once(self, publication: Publication, attempt: int) -> Outcome | None:
+    def _once(self, publication: Publication, attempt: int, wanted: bool) -> Outcome | None:
         runner = self._runner_of_app()
         headers = {**publication.headers, names.ATTEMPT: attempt}
         encoding = publication.content_encoding
-        extras = {"content_encoding": encoding} if encoding is not None else None
+        extras: dict[str, object] = {"value": True} if wanted else {}
+        if encoding is not None:
+            extras["content_encoding"] = encoding
         message = (
             "d",
             0,
@@ -99,7 +123,7 @@ class Eager:
             publication.message_id,
             headers,
             publication.content_type,
-            extras,
+            extras or None,
         )
         prepared = runner.prepare(message)
         if isinstance(prepared, Failure):

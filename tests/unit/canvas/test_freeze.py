@@ -56,9 +56,9 @@ def task(app, name):
 
 
 def plain(node):
-    """A node without its ids and its app."""
+    """A node without its ids, its app and moments."""
     if isinstance(node, dict):
-        return {k: plain(v) for k, v in node.items() if k not in ("id", "app_id")}
+        return {k: plain(v) for k, v in node.items() if k not in ("id", "app_id", "expires_at")}
     return [plain(one) for one in node] if isinstance(node, list) else node
 
 
