@@ -40,6 +40,16 @@ def nap(ctx: Context[LedgerWriter], seconds: float) -> None:
     ctx.state.end(ctx.task_id, ctx.attempt)
 
 
+@app.task(time_limit=60)
+def wait_for(ctx: Context[LedgerWriter], gate: str) -> None:
+    """Wait in a thread until there is a file beside the ledger."""
+    ctx.state.start(ctx.task_id, ctx.attempt, ctx.redelivered)
+    path = Path(os.environ["PROOF_LEDGER"]).with_name(gate)
+    while not path.exists():
+        time.sleep(0.01)
+    ctx.state.end(ctx.task_id, ctx.attempt)
+
+
 @app.task(time_limit=30)
 async def anap(ctx: Context[LedgerWriter], seconds: float) -> None:
     """Sleep on the event loop."""

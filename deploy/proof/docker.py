@@ -116,6 +116,7 @@ class Site:
         self.folder.chmod(0o777)
         self.ledger.touch()
         self.ledger.chmod(0o666)
+        self.workers: list[Container] = []
         self._stack = ExitStack()
         docker("network", "create", self.id)
         self._stack.callback(docker, "network", "rm", self.id, check=False)
@@ -173,7 +174,7 @@ class Site:
             "PROOF_LEDGER": "/proof-ledger/ledger",
             **(environment or {}),
         }
-        return self.run(
+        worker = self.run(
             name,
             IMAGE,
             "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
@@ -183,6 +184,8 @@ class Site:
             *options,
             command=("worker", APP, *args),
         )  # fmt: skip
+        self.workers.append(worker)
+        return worker
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import pytest
 # Before the app of the proofs is imported, which has its ledger in every executor.
 os.environ.setdefault("PROOF_LEDGER", os.devnull)
 
-from deploy.proof.docker import Site, until
+from deploy.proof.docker import Site, docker, until
 from deploy.proof.rolling import app_settings
 from rmqwork.testing.ledger import Line, read
 
@@ -34,9 +34,18 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
+def _stage() -> Iterator[Stage]:
     with Site() as site:
         yield Stage(site)
+
+
+@pytest.fixture
+def stage(_stage: Stage) -> Iterator[Stage]:
+    """The stage; a test that fails leaves no worker to the next one."""
+    yield _stage
+    for worker in _stage.site.workers:
+        docker("rm", "-fv", worker.name, check=False)
+    _stage.site.workers.clear()
 
 
 def seconds_of(text: object) -> float:

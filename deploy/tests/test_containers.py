@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from deploy.proof.app import anap, app, eat, nap
+from deploy.proof.app import anap, app, eat, nap, wait_for
 from deploy.proof.docker import IMAGE, docker, until
 from deploy.tests.conftest import ROOT, Stage, seconds_of
 
@@ -51,7 +51,7 @@ def test_a_second_container_takes_over_what_is_handed_back(stage: Stage) -> None
         environment={"RMQWORK_GRACE": "2", "RMQWORK_TERMINATION_GRACE": "17"},
     )  # fmt: skip
     old.wait_ready()
-    finishes, stays = nap.delay(1.0).id, nap.delay(4.0).id
+    finishes, stays = wait_for.delay("first").id, wait_for.delay("second").id
     stage.wait(2, "start", finishes, stays)
     unstarted = [nap.delay(0.0).id for _ in range(5)]
     new = stage.site.worker("new", "-c", "8")
@@ -62,7 +62,9 @@ def test_a_second_container_takes_over_what_is_handed_back(stage: Stage) -> None
     stop.start()
 
     taken = stage.wait(5, "start", *unstarted)
+    (stage.site.folder / "first").touch()
     again = stage.wait(2, "start", stays)[-1]
+    (stage.site.folder / "second").touch()
     stop.join()
 
     ended = seconds_of(old.state["FinishedAt"])
