@@ -43,6 +43,16 @@ def of_end(
         ttl: for how many seconds a join may be open.
         host: this worker's name.
     """
+    try:
+        return _of_end(effect, now, ttl, host)
+    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+        # What the opening says was written by hand, or by something else than rmqwork.
+        return _unreadable(effect, f"what comes after {effect.join} cannot be read: {error}", host)
+
+
+def _of_end(
+    effect: Complete | Fail | Abandon[Delivery], now: float, ttl: float, host: str
+) -> Consequences:
     match effect:
         case Complete(join, opened, values):
             try:
@@ -66,6 +76,20 @@ def of_end(
                 return Consequences(letters, {}, f"{join} is given up: {text}")
             broken = _broken(opened, _failure(join, Reason.EXPIRED, "JoinAbandoned", text), now)
             return replace(broken, publications=(*letters, *broken.publications))
+
+
+def _unreadable(effect: Complete | Fail | Abandon[Delivery], why: str, host: str) -> Consequences:
+    """The join ends, and what it has gathered is a dead letter."""
+    match effect:
+        case Complete(_, _, values):
+            body = splice.array(values)
+        case Fail(_, _, failure):
+            body = failure
+        case Abandon(_, _, _, tokens):
+            return Consequences(tuple(_letter(one, why, host) for one in tokens), {}, why)
+    headers = _evidence(Reason.INVALID_MESSAGE, "InvalidMessage", why, host)
+    letter = Publication("", shards.DEAD_LETTERS, body, effect.join, shards.TYPE, headers)
+    return Consequences((letter,), {}, why)
 
 
 def _failure(join: str, reason: Reason, kind: str, text: str) -> dict[str, Any]:
@@ -110,11 +134,7 @@ def dead_letter(delivery: Delivery, reason: Reason, kind: str, why: str, host: s
         names.EXCHANGE: delivery.exchange,
         names.ROUTING_KEY: delivery.routing_key,
         names.QUEUE: delivery.queue,
-        names.HOST: host,
-        names.ERROR_REASON: reason.value,
-        names.ERROR_TYPE: kind,
-        names.ERROR_MESSAGE: why[:1000],
-        names.ERROR_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **_evidence(reason, kind, why, host),
     }
     return Publication(
         "",
@@ -127,3 +147,13 @@ def dead_letter(delivery: Delivery, reason: Reason, kind: str, why: str, host: s
         timestamp=delivery.timestamp,
         app_id=delivery.app_id,
     )
+
+
+def _evidence(reason: Reason, kind: str, why: str, host: str) -> dict[str, object]:
+    return {
+        names.HOST: host,
+        names.ERROR_REASON: reason.value,
+        names.ERROR_TYPE: kind,
+        names.ERROR_MESSAGE: why[:1000],
+        names.ERROR_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }

@@ -158,7 +158,7 @@ def _give_up(
         return PublishThenAck(letter, answer)
     try:
         broken = after_failure(held, reason, evidence)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         _log.error("%s: its workflow ends here, and cannot be read: %s", held.task_id, error)
         return PublishThenAck(letter, answer)
     answers = never_ran(broken.never, reply_to, reason, evidence)

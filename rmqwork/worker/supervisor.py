@@ -373,6 +373,7 @@ class Worker:
             "running": len(list(self.dispatcher.running)),
             "waiting": len(self.ready),
             "settling": len(self.settlement.open),
+            "joins": self.joins.open,
             "dropped_replies": self.settlement.dropped_replies,
             **self.control.detail(),
             "kill_switches": self.switches.detail(),
