@@ -126,8 +126,6 @@ def _task(step: Step, below: Mapping[str, Any]) -> Node:
     app = task.registry.app
     if app.seal is not None and app.seal.seals(task.name):
         raise app.seal.alone(task.name)
-    if app.seal is not None and app.seal.seals(task.name):
-        raise app.seal.alone(task.name)
     encoded = _encoded(step)
     options = task.call_options(step.options, below)
     route = app.route(encoded, options)
