@@ -37,10 +37,10 @@ class Consumer(Protocol):
 
 
 class Companion(Protocol):
-    """What else goes on over the consuming connection."""
+    """What goes on beside consumption, and may hold back its beginning."""
 
-    async def follow(self, link: Link) -> None:
-        """Do it over this connection, until cancelled."""
+    async def run(self) -> None:
+        """Do it until cancelled."""
 
     async def known(self) -> None:
         """Returns when consumption may begin, as far as the companion is concerned."""
@@ -143,6 +143,8 @@ class Consumption:
         Raises:
             ConfigurationError: the topology does not suit, at the first connection.
         """
+        if self.companion is not None:
+            self._following = asyncio.create_task(self.companion.run(), name="rmqwork-control")
         attempt = 0
         while not self._stop.is_set():
             began = monotonic()
@@ -185,18 +187,16 @@ class Consumption:
     async def close(self) -> None:
         """Disconnect, after the broker has seen all that was settled."""
         self._stop.set()
-        self._end_following()
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         for served in self._queues.values():
             if served.channel is not None and served.channel.is_open:
                 with contextlib.suppress(ChannelClosed, TimeoutError):
                     await asyncio.wait_for(served.channel.synced(), _STOP_TIMEOUT)
         if self._link is not None:
             await self._link.close()
-
-    def _end_following(self) -> None:
-        following, self._following = self._following, None
-        if following is not None:
-            following.cancel()
 
     # ── one connection ────────────────────────────────────────────────────────────────────────
 
@@ -211,13 +211,10 @@ class Consumption:
 
         link.on_lost(on_lost)
         loop = asyncio.get_running_loop()
-        if self.companion is not None:
-            self._following = loop.create_task(self.companion.follow(link), name="rmqwork-control")
         try:
             for difference in await link.declare(self._plan):
                 _log.warning("%s; used as it is", difference)
         except BaseException:
-            self._end_following()
             await link.close()
             raise
         self._link = link
@@ -238,7 +235,6 @@ class Consumption:
             for served in self._queues.values()
         ]
         await lost.wait()
-        self._end_following()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

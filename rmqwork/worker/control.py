@@ -14,6 +14,7 @@ from rmqwork.control.standing import Standing
 from rmqwork.control.wire import Answer, Cannot, Command
 from rmqwork.errors import RmqworkError
 from rmqwork.outcome import Evidence, Reason
+from rmqwork.transport import connect
 from rmqwork.worker.following import Follower
 from rmqwork.worker.held import Held
 from rmqwork.worker.inspecting import Inspection, Stacks
@@ -41,7 +42,12 @@ class Control:
         self._worker = worker
         self.standing = Standing()
         in_memory = worker.plan.broker[0].startswith("memory:")
-        self.follower = Follower(None if in_memory else worker.publisher, self)
+        self.follower = Follower(
+            connect(worker.plan.broker, worker.plan.heartbeat),
+            f"rmqwork worker {worker.plan.name} (control)",
+            None if in_memory else worker.publisher,
+            self,
+        )
         self.revoking = Revoking(worker)
         self.inspection = Inspection(worker)
         self.stacks = Stacks(worker)

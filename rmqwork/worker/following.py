@@ -1,9 +1,10 @@
-"""Follow the control streams over the consuming connection, which may come and go."""
+"""Follow the control streams, over a connection of its own, which may come and go."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Final, Protocol
 
 from rmqwork.batch import Batch
@@ -16,9 +17,9 @@ from rmqwork.control.wire import (
     command_of,
     control_plan,
 )
-from rmqwork.errors import ConfigurationError
-from rmqwork.publisher import Publisher, backoff
-from rmqwork.transport.port import ChannelClosed, ConsumeChannel, Link
+from rmqwork.errors import BrokerUnavailable, ConfigurationError
+from rmqwork.publisher import STABLE, Publisher, backoff
+from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ _MARK_WAIT: Final = 1.5
 _SAY_TIMEOUT: Final = 5.0
 _PREFETCH: Final = 500
 _PATIENT: Final = 3
-"""Attempts after which it is worth a warning that a stream cannot be read."""
+"""Attempts after which a stream is left alone for a while."""
+_OFF_FOR: Final = 120.0
+"""Seconds until a worker that cannot be controlled tries again."""
 _REFUSED: Final = 403
 _NOT_FOUND: Final = 404
 _OFFSET: Final = "x-stream-offset"
@@ -51,11 +54,17 @@ class Follower:
     then is what was read acted on: what has been taken back since never takes effect.
 
     Args:
+        connector: where connections come from.
+        name: shown in the broker's list of connections.
         publisher: of this worker; None = no mark is needed, the broker is in this process.
         followed: acts.
     """
 
-    def __init__(self, publisher: Publisher | None, followed: Followed) -> None:
+    def __init__(
+        self, connector: Connector, name: str, publisher: Publisher | None, followed: Followed
+    ) -> None:
+        self._connector = connector
+        self._name = name
         self._publisher = publisher
         self._followed = followed
         self._known = asyncio.Event()
@@ -75,50 +84,61 @@ class Follower:
             )
             self._known.set()
 
-    async def follow(self, link: Link) -> None:
-        """Follow over one connection, until cancelled or for as long as it stands."""
+    async def run(self) -> None:
+        """Follow over a connection of its own, until cancelled.
+
+        Not over the one that consumes: whatever is wrong with a stream must not stop the work. A
+        stream that its broker has lost ends the connection of whoever reads it (RabbitMQ 4.3.6,
+        killed within a second after it had made its first stream).
+        """
         attempt = 0
-        while link.is_open:
+        while True:
+            began = monotonic()
             try:
-                await self._follow_once(link)
+                await self._connected_once()
             except ConfigurationError as error:
                 self._off(error)
-                return  # nothing but another connection, with other rights, can change it
             except ChannelClosed as error:
-                if error.code == _REFUSED:
+                if error.code == _REFUSED or attempt >= _PATIENT:
                     self._off(error)
-                    return
-                # A stream that was made just now may not be there yet on this node.
-                _log.log(logging.WARNING if attempt == _PATIENT else logging.DEBUG, "%s", error)
+            except BrokerUnavailable as error:
+                _log.debug("control: %s", error)
             except Exception:
                 _log.exception("the control streams cannot be followed")
-            attempt += 1
-            await asyncio.sleep(backoff(attempt))
+            attempt = 0 if monotonic() - began > STABLE else attempt + 1
+            wait = _OFF_FOR if self.problem else backoff(attempt)
+            await asyncio.sleep(wait)
+
+    async def _connected_once(self) -> None:
+        link = await self._connector.open(self._name)
+        try:
+            await self._follow_once(link)
+        finally:
+            await link.close()
 
     async def _follow_once(self, link: Link) -> None:
         """Follow until the channel or a consumer ends."""
         try:
-            reading, channel = await self._read(link)
+            reading = await self._read(link)
         except ChannelClosed as error:
             if error.code != _NOT_FOUND:
                 raise
             await link.declare(control_plan())
-            reading, channel = await self._read(link)
+            reading = await self._read(link)
         self.problem = ""
-        if self._publisher is None:
-            await channel.synced()
+        if self._publisher is None and reading.channel is not None:
+            await reading.channel.synced()
             reading.adopt()
         else:
             self._say([reading.mark])
             await self._until_read(reading)
         self._say(reading.standing.fading())
         await reading.ended.wait()
-        if link.is_open:
-            await channel.close()
 
-    async def _read(self, link: Link) -> tuple[_Reading, ConsumeChannel]:
+    async def _read(self, link: Link) -> _Reading:
         """Begin to read both streams."""
         reading = _Reading(self._followed, self._known)
+        link.on_lost(reading.end)
         channel: ConsumeChannel = await link.open_consuming(reading.end)
         reading.channel = channel
         for stream, take, offset in (
@@ -132,7 +152,7 @@ class Follower:
                 cancelled=reading.end,
                 arguments={_OFFSET: offset},
             )
-        return reading, channel
+        return reading
 
     async def _until_read(self, reading: _Reading) -> None:
         """Returns when the mark was read, or cannot come."""
@@ -153,7 +173,7 @@ class Follower:
             self._warned = self.problem
             _log.warning(
                 "this worker cannot be controlled (pause, revoke, inspect): %s; it needs the "
-                "streams %s and %s, and the right to read them",
+                "streams %s and %s, whole, and the right to read them",
                 self.problem,
                 STANDING,
                 CALLS,

@@ -65,8 +65,7 @@ class Light:
 
     async def follow(self) -> None:
         """Until cancelled."""
-        link = await connect([BROKER]).open(self.plan.name)
-        await self.control.follower.follow(link)
+        await self.control.follower.run()
 
 
 async def answers(count: int) -> None:
@@ -111,7 +110,7 @@ def start(count: int) -> None:
 
             async def nothing(_link: Any = None) -> None: ...
 
-            self.follower.follow, self.follower.known = nothing, nothing  # type: ignore[method-assign]
+            self.follower.run, self.follower.known = nothing, nothing  # type: ignore[method-assign]
 
     for number in range(2 * count):
         on = bool(number % 2)
