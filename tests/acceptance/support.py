@@ -330,16 +330,16 @@ class Rabbit:
         return taken
 
     def close_worker(self, broker: Broker) -> None:
-        """Have the broker close both connections of the worker of this virtual host."""
+        """Have the broker close all connections of the worker of this virtual host."""
         management, place = manage(broker, self.url)
 
         def of_worker() -> list[str]:
             listed = json.loads(management.call("GET", f"vhosts/{place}/connections"))
             names = [one["name"] for one in listed if "worker" in _client_name(one)]
-            return names if len(names) == 2 else []
+            return names if len(names) == 3 else []
 
         # The broker's list of connections is late.
-        for name in until(of_worker, "two connections in the broker's list"):
+        for name in until(of_worker, "three connections in the broker's list"):
             management.call("DELETE", f"connections/{quote(name, safe='')}")
 
 
