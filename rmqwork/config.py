@@ -50,6 +50,8 @@ class Settings:
         results: where results are kept: ``rpc://``, ``redis://…``, ``postgresql://…``, ``mysql://…``,
             ``sqlite:///…``; None = nowhere.
         results_ttl: how long a result is kept.
+        track_started: whether a result says that its task has started (``STARTED``), which costs a
+            reply, or a write into the store, each.
         app: the app of the command line, ``module:attribute``.
         publish_timeout: how long a publish waits for the broker and its confirm.
         max_message_size: bytes of a body at most.
@@ -86,6 +88,7 @@ class Settings:
     management_url: str | None = None
     results: str | None = None
     results_ttl: float = 86400.0
+    track_started: bool = False
     app: str | None = None
     publish_timeout: float = 30.0
     max_message_size: int = 16 * 1024 * 1024
@@ -142,6 +145,7 @@ class SettingsArguments(TypedDict, total=False):
     """The settings that ``App(...)`` takes by name; see `Settings`."""
 
     results_ttl: float | None
+    track_started: bool | None
     publish_timeout: float | None
     max_message_size: int | None
     compress_above: int | str | None
@@ -360,6 +364,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "management_url": _web_address,
     "results": check_address,
     "results_ttl": _seconds(above=True),
+    "track_started": _truth,
     "app": _text,
     "publish_timeout": _seconds(above=True),
     "max_message_size": _count(1),

@@ -45,6 +45,7 @@ class Plan:
         policy: its retry policy; None = one attempt.
         watched: whether middleware wants to see its runs.
         kept: whether its results go into a store.
+        tracked: whether a result says that the task has started.
         max_size: bytes of a result at most.
     """
 
@@ -64,6 +65,7 @@ class Plan:
         "positional",
         "takes_message",
         "time_limit",
+        "tracked",
         "version",
     )
 
@@ -74,6 +76,7 @@ class Plan:
         *,
         watched: bool,
         kept: bool = False,
+        tracked: bool = False,
         max_size: int = MAX_MESSAGE_SIZE,
     ) -> None:
         body = task.body
@@ -97,7 +100,8 @@ class Plan:
             for argument in task.parameters.arguments
             if isinstance(argument.default, _MUTABLE)
         }
-        self.direct = not watched and not task.call.injects
+        self.tracked = tracked and not task.task_options.ignore_result
+        self.direct = not (watched or self.tracked or task.call.injects)
         self.kept = kept and not task.task_options.ignore_result
         self.answers = Answers(task.name, lambda: task.values, max_size)
         self.answers_each = Answers(task.name, lambda: task.each, max_size)
@@ -188,6 +192,7 @@ class TaskRunner:
                 app.policy(task),
                 watched=watched,
                 kept=self._keeper is not None,
+                tracked=settings.track_started and settings.results is not None,
                 max_size=settings.max_message_size,
             )
             for name, task in app.tasks.items()
@@ -249,7 +254,7 @@ class TaskRunner:
             if ctx is None:
                 result = plan.function(*prepared.args, **prepared.kwargs)
             else:
-                self._hooks.executing(ctx, prepared.value)
+                self._executing(ctx, prepared)
                 result = plan.call.run(ctx, prepared.args, prepared.kwargs)
             if type(result) is CoroutineType:
                 result.close()
@@ -282,7 +287,7 @@ class TaskRunner:
                 if ctx is None:
                     result = await plan.function(*prepared.args, **prepared.kwargs)
                 else:
-                    self._hooks.executing(ctx, prepared.value)
+                    self._executing(ctx, prepared)
                     result = await plan.call.arun(ctx, prepared.args, prepared.kwargs)
             outcome = _succeeded(prepared, result, start)
         except TaskControl as error:
@@ -306,6 +311,12 @@ class TaskRunner:
 
             each = self._each[plan.name] = EachPlan(plan)
         return each
+
+    def _executing(self, ctx: Context, prepared: Prepared) -> None:
+        """What is to be done just before the task runs."""
+        if prepared.plan.tracked and prepared.answer is not None:
+            ctx.progress(0)
+        self._hooks.executing(ctx, prepared.value)
 
     def timed_out(self, prepared: Prepared, seconds: float) -> Outcome:
         """The outcome of a run that was stopped at its time limit of so many seconds."""

@@ -130,6 +130,27 @@ def test_stopping_is_the_workers_signal(app, delivery):
     assert seen == [True]
 
 
+def test_a_tracked_task_tells_that_it_has_started_before_it_runs(delivery):
+    app = App("shop", broker="memory://", results="rpc://", track_started=True)
+    told: list[object] = []
+
+    @app.task
+    def add(x: int) -> int:
+        told.append("runs")
+        return x
+
+    @app.task(ignore_result=True)
+    def quiet(x: int) -> None: ...
+
+    runner = app.runner(progress=lambda *words: told.append(words))
+    for task, extras in (("shop.add", {"reply": True}), ("shop.add", None), ("shop.quiet", None)):
+        prepared = runner.prepare(delivery(task, b'{"x":1}', number=7, extras=extras))
+        assert isinstance(prepared, Prepared)
+        runner.run(prepared)
+
+    assert told == [(7, 0, None), "runs", "runs"]  # nobody wants the others' results
+
+
 def test_progress_is_told_with_the_number_of_the_delivery(app, delivery):
     told = []
 
