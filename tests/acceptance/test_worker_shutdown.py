@@ -77,18 +77,21 @@ def test_eight_finish_and_a_hundred_go_back(
 def test_nothing_is_dead_lettered_after_25_rounds(
     vhost_url: str, tmp_path: Path, broker_version: tuple[int, ...]
 ):
+    gate = tmp_path / "gate"
     with Scene(vhost_url, tmp_path) as scene:
-        nap = scene.task("nap")
-        old = scene.many(nap.s(0.2, "old") for _ in range(WAITING))
+        wait_for = scene.task("wait_for")
+        old = scene.many(wait_for.s(str(gate), "old") for _ in range(WAITING))
         backs, exits = [], []
         for number in range(ROUNDS):
-            scene.many(nap.s(0.2, f"round {number}") for _ in range(RUNNING))
+            gate.unlink(missing_ok=True)
+            scene.many(wait_for.s(str(gate), f"round {number}") for _ in range(RUNNING))
             counts(scene.rabbit, "default", WAITING + RUNNING)  # the new ones come first
             worker = scene.worker(*BUSY)
             scene.ledger.wait(RUNNING * (number + 1), "started")
             scene.rabbit.wait_ready("default", 0)
             sent = worker.send(signal.SIGTERM)
             backs.append(back_within(scene.rabbit, "default", WAITING, sent, 1.0))
+            gate.touch()  # what runs may end
             assert worker.wait() == 0
             exits.append(time.time() - sent)
             until(lambda worker=worker: gone(worker), "the end of all its processes", 2.0)
