@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -198,8 +199,7 @@ def test_the_time_that_an_answer_takes(rpc: Stage):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_store_that_is_away_for_20_seconds_loses_nothing(vhost_url: str, tmp_path: Path):
-    with store("redis") as (address, server):
-        stage = Stage(vhost_url, address, tmp_path)
+    with store("redis") as (address, server), closing(Stage(vhost_url, address, tmp_path)) as stage:
         add = stage.task("add")
         with stage.worker() as worker:
             assert add.delay(1, 1).get(timeout=30) == 2
@@ -209,5 +209,6 @@ def test_a_store_that_is_away_for_20_seconds_loses_nothing(vhost_url: str, tmp_p
             server.start()
             values = [result.get(timeout=60) for result in results]
             assert values == [number + 1 for number in range(50)]
+            # A result is in the store before the worker writes its line.
+            until(lambda: len(worker.log("succeeded")) >= 51, "a line of each")
             assert len(worker.log("succeeded")) == 51
-        stage.close()
