@@ -148,6 +148,25 @@ class _Join(Generic[T]):
     tokens: list[T] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How far a join is.
+
+    Args:
+        join: its id, which is that of the group's result.
+        workflow: None while nothing but parts of it has come.
+        arrived: members whose value is here.
+        size: of the group; None as above.
+        born: when the first of its messages came, in seconds since the epoch.
+    """
+
+    join: str
+    workflow: str | None
+    arrived: int
+    size: int | None
+    born: float
+
+
 class Shard(Generic[T]):
     """The joins of one queue.
 
@@ -175,6 +194,19 @@ class Shard(Generic[T]):
     def open(self) -> int:
         """How many joins are open."""
         return len(self._joins)
+
+    def summary(self) -> list[Gathering]:
+        """The joins that are open, the oldest first."""
+        return [
+            Gathering(
+                join.id,
+                None if join.opened is None else join.opened.carry.workflow,
+                len(join.values),
+                None if join.opened is None else join.opened.size,
+                join.born,
+            )
+            for join in self._joins.values()
+        ]
 
     # ── messages come ─────────────────────────────────────────────────────────────────────────
 

@@ -7,8 +7,10 @@ import itertools
 import os
 import time
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from rmqwork.canvas.document import workflow_id
 from rmqwork.control.wire import Cannot, Command
 from rmqwork.worker.recycling import resident
 
@@ -21,6 +23,7 @@ STACK_PATIENCE: Final = 2.0
 """Seconds in which an executor says where a task stands."""
 MOST_TASKS: Final = 500
 """Running tasks in one answer; the oldest of them."""
+MOST_JOINS: Final = 500
 
 
 class Inspection:
@@ -66,6 +69,8 @@ class Inspection:
             ],
             "tasks": running[:MOST_TASKS],
             "more_tasks": max(0, len(running) - MOST_TASKS),
+            "joins": [asdict(one) for one in worker.joins.summary()[:MOST_JOINS]],
+            "more_joins": max(0, worker.joins.open - MOST_JOINS),
             "settling": len(worker.settlement.open),
             "stopping": worker.stopping,
         }
@@ -86,6 +91,7 @@ class Inspection:
                     {
                         "id": held.task_id,
                         "task": held.delivery.type,
+                        "workflow": workflow_id(held.delivery.headers),
                         "queue": held.queue,
                         "attempt": held.attempt,
                         "age_s": round(now - since, 3),

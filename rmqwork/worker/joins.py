@@ -24,6 +24,7 @@ from rmqwork.canvas.join import (
     Complete,
     Effect,
     Fail,
+    Gathering,
     PublishDone,
     PublishFence,
     Shard,
@@ -101,6 +102,11 @@ class Joiner:
     def open(self) -> int:
         """Joins that this worker gathers the parts of."""
         return sum(shard.open for shard in self._shards.values())
+
+    def summary(self) -> list[Gathering]:
+        """They, the oldest first."""
+        found = [one for shard in self._shards.values() for one in shard.summary()]
+        return sorted(found, key=lambda one: one.born)
 
     # ── when to begin ─────────────────────────────────────────────────────────────────────────
 

@@ -17,6 +17,7 @@ from rmqwork.cli.control.asking import (
     plain_answers,
     verdict,
 )
+from rmqwork.cli.control.workflow import show_workflow
 from rmqwork.cli.output import Column, as_json_option, console, note, print_json, table
 from rmqwork.errors import ConfigurationError
 
@@ -28,7 +29,7 @@ _RIGHT: Final = frozenset({"pid", "running", "prefetched", "prefetch", "memory",
 
 
 @click.command
-@click.argument("arguments", nargs=-1, metavar="[APP] [workers|tasks|executors|queues]")
+@click.argument("arguments", nargs=-1, metavar="[APP] [workers|tasks|executors|queues|workflow ID]")
 @click.option("--stack", metavar="ID", help="Where a running task stands now.")
 @asking_options
 @as_json_option
@@ -42,14 +43,20 @@ def inspect(
 ) -> int:
     """Show what workers do: workers (default), running tasks, executors or queues.
 
+    Of a workflow: the steps that run now, and the groups whose members are being gathered; exit
+    code 1 if there are none. What waits in queues is not looked at.
+
     A worker whose tasks all block answers, too. With --json all is told at once.
     """
-    path, view = _split(arguments)
+    path, view, workflow = _split(arguments)
     app = load(path)
     if stack is not None:
         return _show_stack(app, stack, max(timeout, 3.0), all_apps, as_json)
     answers = ask(app, command(app, "inspect", all_apps), timeout, expected)
     workers = plain_answers(answers)
+    if workflow is not None:
+        code = show_workflow(workflow, workers, as_json)
+        return verdict(answers, expected, timeout) or code
     if as_json:
         print_json({"workers": workers})
     else:
@@ -60,14 +67,18 @@ def inspect(
     return verdict(answers, expected, timeout)
 
 
-def _split(arguments: Sequence[str]) -> tuple[str | None, str]:
-    rest = list(arguments)
-    view = rest.pop() if rest and rest[-1] in VIEWS else VIEWS[0]
-    if len(rest) > 1:
+def _split(arguments: Sequence[str]) -> tuple[str | None, str, str | None]:
+    """The app, the view, and which workflow."""
+    rest, workflow = list(arguments), None
+    if rest[-2:-1] == ["workflow"]:
+        workflow = rest.pop()
+        rest.pop()
+    view = rest.pop() if workflow is None and rest and rest[-1] in VIEWS else VIEWS[0]
+    if len(rest) > 1 or rest[-1:] == ["workflow"]:
         raise ConfigurationError(
-            f"inspect takes [APP] [{'|'.join(VIEWS)}]; see rmqwork inspect --help"
+            f"inspect takes [APP] [{'|'.join(VIEWS)}|workflow ID]; see rmqwork inspect --help"
         )
-    return (rest[0] if rest else None), view
+    return (rest[0] if rest else None), view, workflow
 
 
 def _show_stack(app: App, task_id: str, timeout: float, all_apps: bool, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from rmqwork.canvas.join import (
     Ack,
     Complete,
     Fail,
+    Gathering,
     PublishDone,
     PublishFence,
     Shard,
@@ -62,6 +63,14 @@ def test_a_join_from_its_opening_to_its_end(shard: Shard[str]) -> None:
     assert shard.marked("j") == []
     assert not shard.busy
     assert shard.received(told(Kind.PART, 1), "late") == [Ack(["late"])]
+
+
+def test_how_far_a_join_is_can_be_told(shard: Shard[str]) -> None:
+    assert shard.summary() == []
+    shard.received(told(Kind.PART, 1, at=5.0), "one")
+    assert shard.summary() == [Gathering("j", None, 1, None, 5.0)]
+    shard.received(told(Kind.OPEN, at=6.0), "open")
+    assert shard.summary() == [Gathering("j", "wf", 1, 2, 5.0)]
 
 
 def test_a_group_fails_once_with_its_first_failure(shard: Shard[str]) -> None:
