@@ -24,6 +24,8 @@ from rmqwork.types import Server
 
 OLDEST = (3, 10)
 """The oldest RabbitMQ with at-least-once dead-lettering."""
+_GIVE_UP_TIMEOUT = 1.0
+_RESOLVING = 0.25
 HIDES = (4,)
 """From here on a broker may hide what a user has no right to (4.3.6 does, 3.10.8 does not)."""
 
@@ -70,9 +72,9 @@ class AmqpLink:
             custom_ioloop=asyncio.get_running_loop(),
         )
         try:
-            await opened
+            await asyncio.shield(opened)
         except asyncio.CancelledError:
-            self._abandon()
+            await self._give_up(opened)
             raise
         self._connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
         self._connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
@@ -157,7 +159,8 @@ class AmqpLink:
             self._connection.close()
             await asyncio.wait_for(asyncio.shield(self._ended), 2)
         except (exceptions.AMQPError, TimeoutError):
-            self._abandon()
+            if self._connection._transport is not None:
+                self._connection._transport.abort()
 
     def release(self) -> None:
         """In a forked child: close our copy of the descriptor, and nothing else."""
@@ -166,11 +169,25 @@ class AmqpLink:
             with contextlib.suppress(OSError):
                 os.close(transport._sock.fileno())
 
-    def _abandon(self) -> None:
+    async def _give_up(self, opened: asyncio.Future[None]) -> None:
+        """Give up a connection that is being opened; its socket is closed after this."""
         self._closing = True
-        transport = self._connection._transport
-        if transport is not None:
-            transport.abort()
+        connection = self._connection
+        workflow, loop = connection._connection_workflow, asyncio.get_running_loop()
+        # While a name is being resolved pika's abort comes too early: it connects all the same.
+        until = loop.time() + _RESOLVING
+        while workflow is not None and not opened.done() and loop.time() < until:
+            if workflow._connector is not None or connection._transport is not None:
+                break
+            await asyncio.sleep(0.001)
+        if connection._transport is not None:
+            connection._transport.abort()
+        elif workflow is not None:
+            with contextlib.suppress(exceptions.AMQPError):  # it has come to its end just now
+                workflow.abort()
+        await asyncio.wait((opened,), timeout=_GIVE_UP_TIMEOUT)
+        if opened.done():
+            opened.exception()  # nobody else wants to know
 
     def _on_closed(self, _connection: Any, reason: Exception) -> None:
         if not self._ended.done():
