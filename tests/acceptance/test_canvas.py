@@ -302,7 +302,16 @@ def test_a_workflow_that_is_larger_than_a_header(on: Stage):
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("redis", marks=pytest.mark.store)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sqlite",
+        *(
+            pytest.param(kind, marks=pytest.mark.store)
+            for kind in ("redis", "postgresql", "mariadb")
+        ),
+    ],
+)
 def test_results_in_stores(kind: str, vhost_url: str, tmp_path: Path):
     with ExitStack() as stack:
         url = f"sqlite:///{tmp_path / 'db'}"
