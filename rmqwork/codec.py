@@ -212,12 +212,7 @@ def compose(
     encoding = None
     if compress_above is not None and len(body) > compress_above:
         body, encoding = compress(body), ZSTD
-    if len(body) > max_size:
-        raise InvalidMessage(
-            f"{name}: its body takes {len(body):,} bytes, and the broker takes {max_size:,}; store "
-            "the data elsewhere and send a reference, or raise max_message_size here and in "
-            "rabbitmq.conf"
-        )
+    _check_size(name, body, max_size)
     extra: dict[str, object] = dict(options.headers)
     if version != 1:
         extra[headers.VERSION] = version
@@ -240,6 +235,15 @@ def compose(
         timestamp=int(now),
         app_id=app_id,
     )
+
+
+def _check_size(name: str, body: bytes, most: int) -> None:
+    if len(body) > most:
+        raise InvalidMessage(
+            f"{name}: its body takes {len(body):,} bytes, and the broker takes {most:,}; store the "
+            "data elsewhere and send a reference, or raise max_message_size here and in "
+            "rabbitmq.conf"
+        )
 
 
 def plain_body(body: bytes, content_type: str | None, content_encoding: str | None) -> bytes:

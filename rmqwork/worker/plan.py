@@ -84,6 +84,18 @@ class WorkerPlan:
         name = suspects_queue(queue)
         return name if name in self.manifest.queues[queue].consumed else None
 
+    def consumers(self) -> list[tuple[str, tuple[str, ...], int, float | None]]:
+        """What `Consumption` takes: each queue, its sources, prefetch and consumer timeout."""
+        return [
+            (
+                queue,
+                self.sources(queue),
+                self.first_prefetch(queue),
+                self.consumer_timeout(queue),
+            )
+            for queue, _ in self.queues
+        ]
+
     def consumer_timeout(self, queue: str) -> float | None:
         """Seconds in which a delivery of a queue must be settled, or the broker takes it back:
         twice the longest time limit of its tasks, and what a broker grants by default at least.

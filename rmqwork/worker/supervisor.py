@@ -82,15 +82,7 @@ class Worker:
         self.consumption = Consumption(
             connector,
             plan.declarations,
-            [
-                (
-                    queue,
-                    plan.sources(queue),
-                    plan.first_prefetch(queue),
-                    plan.consumer_timeout(queue),
-                )
-                for queue, _ in plan.queues
-            ],
+            plan.consumers(),
             self,
             f"rmqwork worker {plan.name} (consume)",
         )
