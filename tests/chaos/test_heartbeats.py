@@ -75,7 +75,7 @@ def test_the_gil_held_in_c_and_all_cores_burnt(
         app.__dict__.pop("settings", None)  # read once, and maybe before
         try:
             with worker(url, done, log):
-                assert until(lambda: len(connections(own_broker, url)) == 2, 40), log.read_text()
+                assert until(lambda: len(connections(own_broker, url)) == 3, 40), log.read_text()
                 before = connections(own_broker, url)
 
                 # When two executors hold their GIL for four heartbeats, and a third burns all cores
