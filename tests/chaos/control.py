@@ -43,7 +43,10 @@ class Light:
         now = time.monotonic()
         helds = {
             n: SimpleNamespace(
-                task_id=f"id-{n}", delivery=SimpleNamespace(type="light.task"), queue="a", attempt=1
+                task_id=f"id-{n}",
+                delivery=SimpleNamespace(type="light.task", headers={}),
+                queue="a",
+                attempt=1,
             )
             for n in range(TASKS)
         }
@@ -59,6 +62,7 @@ class Light:
         summary = {"pid": os.getpid(), "state": "ready", "isolated": False, "running": TASKS}
         self.staff = SimpleNamespace(summary=lambda: [summary] * 2)
         self.settlement = SimpleNamespace(open=())
+        self.joins = SimpleNamespace(open=0, summary=list)
         self.stopping = False
         self.publisher = Publisher(connect([BROKER]), [], self.plan.name, eager=True)
         self.control = Control(cast(Any, self))
