@@ -16,11 +16,15 @@ class Batch:
     Args:
         publications: in the order in which they are to be sent.
         timeout: seconds for all of them.
+        expendable: whether nobody misses them: all that was done stands without.
     """
 
-    __slots__ = ("deadline", "entries", "future", "open", "results", "timeout")
+    __slots__ = ("deadline", "entries", "expendable", "future", "open", "results", "timeout")
 
-    def __init__(self, publications: Sequence[Publication], timeout: float) -> None:
+    def __init__(
+        self, publications: Sequence[Publication], timeout: float, *, expendable: bool = False
+    ) -> None:
+        self.expendable = expendable
         self.future: Answer[list[PublishError | None]] = Answer()
         self.results: list[PublishError | None] = [None] * len(publications)
         self.open = len(publications)

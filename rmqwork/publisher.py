@@ -105,6 +105,11 @@ class Publisher:
         """Publications that have no answer yet."""
         return len(self._waiting) + self._in_flight
 
+    @property
+    def owed(self) -> int:
+        """Publications that have no answer yet, and that somebody would miss."""
+        return sum(batch.open for batch in self._batches if not batch.expendable)
+
     def submit(self, batch: Batch) -> None:
         """Take the publications of a call; its future tells what became of them."""
         if not batch.entries:
@@ -130,13 +135,13 @@ class Publisher:
             timeout: seconds to wait for confirms.
 
         Returns:
-            how many publications could not be confirmed.
+            how many publications could not be confirmed; those that are expendable do not count.
         """
         end = monotonic() + timeout
         while self._batches and monotonic() < end:
             futures = [asyncio.wrap_future(batch.future) for batch in self._batches]
             await asyncio.wait(futures, timeout=end - monotonic())
-        left = sum(batch.open for batch in self._batches)
+        left = self.owed
         for batch in tuple(self._batches):
             batch.deadline = 0.0
         self._sweep()

@@ -110,7 +110,7 @@ class Control:
                 plan.name, socket.gethostname(), os.getpid(), plan.manifest.app, value, error
             )
             # Nobody looks at what becomes of it: who asked may have gone.
-            batch = Batch([answer.publication(command)], _ANSWER_TIMEOUT)
+            batch = Batch([answer.publication(command)], _ANSWER_TIMEOUT, expendable=True)
             self._worker.publisher.submit(batch)
 
     # ── queues ────────────────────────────────────────────────────────────────────────────────

@@ -164,7 +164,7 @@ class Follower:
     def _say(self, commands: list[Command]) -> None:
         if commands and self._publisher is not None:
             publications = [command.publication() for command in commands]
-            self._publisher.submit(Batch(publications, _SAY_TIMEOUT))
+            self._publisher.submit(Batch(publications, _SAY_TIMEOUT, expendable=True))
 
     def _off(self, error: Exception) -> None:
         """Control cannot be had; the worker works without it."""

@@ -140,7 +140,8 @@ class Joiner:
             # A passive declare would be an error in the broker's log; this is merely returned.
             headers = {names.JOIN: parts.Kind.FENCE.value}
             name = shards.names()[0]
-            batch = Batch([Publication("", name, b"{}", uuid7(), _HELLO, headers)], _LOOK_EVERY)
+            look = Publication("", name, b"{}", uuid7(), _HELLO, headers)
+            batch = Batch([look], _LOOK_EVERY, expendable=True)
             self._publisher.submit(batch)
             with contextlib.suppress(Exception):
                 if await asyncio.wrap_future(batch.future) == [None]:

@@ -65,7 +65,8 @@ class ProgressReplies:
             return
         for held, words in told.items():
             # Nobody looks at what becomes of it: the next word, or the result, says more.
-            self._publisher.submit(Batch(reply(held, record.started(*words)), _TIMEOUT))
+            word = reply(held, record.started(*words))
+            self._publisher.submit(Batch(word, _TIMEOUT, expendable=True))
 
 
 class KeptFailures:

@@ -73,9 +73,33 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
             held.delivery.type,
             held.queue,
         )
-    if worker.unfinished or not sure or left or worker.settlement.unsettled:
-        return EXIT_HANDED_BACK
-    return EXIT_ALL_DONE
+    problems = _problems(worker, sure, left)
+    for problem in problems:
+        _log.warning("%s", problem)
+    return EXIT_HANDED_BACK if worker.unfinished or problems else EXIT_ALL_DONE
+
+
+def _problems(worker: Worker, sure: bool, left: int) -> list[str]:
+    """Why the broker may not know of all that was done; such tasks run again."""
+    problems = []
+    if worker.settlement.unsettled:
+        problems.append(
+            f"{worker.settlement.unsettled} outcomes were not settled when their connection was "
+            "lost, and no new one was there to settle them: those tasks run again"
+        )
+    if worker.settlement.open:
+        problems.append(
+            f"{len(worker.settlement.open)} tasks are done, and what follows from them could not "
+            f"be published within {_SETTLE_TIMEOUT:g} s: they run again"
+        )
+    elif not sure:
+        problems.append(
+            f"the broker did not say within {_SETTLE_TIMEOUT:g} s that the last acks have arrived: "
+            "their tasks may run again"
+        )
+    if left:
+        problems.append(f"{left} messages that tasks published could not be confirmed")
+    return problems
 
 
 def _return_unstarted(worker: Worker) -> None:
@@ -115,7 +139,7 @@ async def _disconnect(worker: Worker) -> int:
     try:
         return await asyncio.wait_for(worker.publisher.close(_POLL), _EXIT_TIMEOUT)
     except TimeoutError:
-        return worker.publisher.backlog
+        return worker.publisher.owed
 
 
 async def _end_executors(worker: Worker) -> None:

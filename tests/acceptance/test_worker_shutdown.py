@@ -240,6 +240,7 @@ def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
         assert worker.wait() == 3
         figure("5", f"SIGTERM while the broker is away: exit 3 after {time.time() - sent:.2f} s")
         assert time.time() - sent < 8.0
+        worker.wait_log("1 outcomes were not settled")
         assert scene.ledger.lines("ran", id=running)
         until(lambda: gone(worker), "the end of all its processes", 2.0)
         # At least once: the message is there, and runs again.

@@ -519,6 +519,24 @@ async def test_close_counts_what_was_not_confirmed_and_ends_its_calls(connector:
     assert all(isinstance(error, PublishError) and error.may_have_arrived for error in results[1:])
 
 
+async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector):
+    connector.answer = None
+    publisher = Publisher(connector, PLAN, "test")
+    expendable = Batch([publication(), publication()], 60, expendable=True)
+    publisher.submit(expendable)
+    future = submit(publisher, publication())
+    await until(lambda: publisher.connected and len(connector.channel.open) == 3)
+
+    assert publisher.owed == 1
+    assert await publisher.close(0.02) == 1
+
+    assert all(
+        isinstance(error, PublishError)
+        for ended in (expendable.future, future)
+        for error in ended.result(0)
+    )
+
+
 async def test_close_without_a_connection_ends_too(connector: FakeConnector):
     connector.up = False
     publisher = Publisher(connector, PLAN, "test")

@@ -18,6 +18,7 @@ from rmqwork.transport.amqp.connection import Connection
 from rmqwork.transport.amqp.consuming import AmqpConsumeChannel
 from rmqwork.transport.amqp.declaring import declare, missing, verified
 from rmqwork.transport.amqp.publishing import AmqpPublishChannel
+from rmqwork.transport.amqp.resolving import IOServices
 from rmqwork.transport.amqp.rpc import Rpc
 from rmqwork.transport.port import ChannelClosed, QueueDepth
 from rmqwork.types import Server
@@ -69,7 +70,7 @@ class AmqpLink:
             on_open_callback=on_open,
             on_open_error_callback=on_error,
             on_close_callback=self._on_closed,
-            custom_ioloop=asyncio.get_running_loop(),
+            custom_ioloop=IOServices(asyncio.get_running_loop()),
         )
         try:
             await asyncio.shield(opened)
