@@ -111,6 +111,10 @@ class Arguments:
         """
         return self._validator.validate_json(body)  # type: ignore[no-any-return]
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a body."""
+        return _adapter(tuple(self._arguments.values())).json_schema()
+
 
 def _adapter(arguments: Sequence[Argument]) -> TypeAdapter[dict[str, Any]]:
     fields = {

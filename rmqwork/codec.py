@@ -42,6 +42,10 @@ class Body(Protocol):
         """
         ...
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its bodies, for producers in other languages."""
+        ...
+
 
 class MessageBody:
     """Bodies of a `TaskMessage` class.
@@ -74,6 +78,10 @@ class MessageBody:
             raise InvalidMessage(_short(f"{type(error).__name__}: {error}")) from error
         return message
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its bodies."""
+        return self._cls.model_json_schema()
+
 
 class ArgumentsBody:
     """Bodies made from the parameters of a function.
@@ -97,6 +105,10 @@ class ArgumentsBody:
             raise InvalidMessage(explain(error)) from error
         except Exception as error:  # a validator of the application
             raise InvalidMessage(_short(f"{type(error).__name__}: {error}")) from error
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its bodies."""
+        return self._arguments.schema()
 
 
 def upcast(info: MessageInfo, body: bytes, version: int) -> bytes:

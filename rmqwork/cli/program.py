@@ -18,6 +18,7 @@ _INTERRUPTED: Final = 130
 _VERBS: Final = {
     "worker": "rmqwork.cli.worker:worker",
     "publish": "rmqwork.cli.publish:publish",
+    "tasks": "rmqwork.cli.tasks:tasks",
     "queues": "rmqwork.cli.queues:queues",
     "dlq": "rmqwork.cli.dlq:group",
     "deploy": "rmqwork.cli.deploy:group",
