@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,11 @@ from rmqwork.testing.broker import Broker, start_broker, vhost
 
 # Each test makes its queues anew; none but those about it kills the broker just then.
 os.environ.setdefault("RMQWORK_NEW_QUEUE_WAIT", "0")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would each program
+# that they start and send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BROKER_FIXTURES = {"broker", "broker_version", "fragile_broker", "vhost_url"}
 ADDRESS = "rmqwork_broker_desk"  # the key under which xdist's workers are told the socket

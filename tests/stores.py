@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from rmqwork.testing._node import free_ports
+
 PACKAGES = {"redis": "redis-server", "postgresql": "postgresql", "mariadb": "mariadb-server"}
 PATIENCE = 60.0
 
@@ -30,7 +32,7 @@ def store(kind: str) -> Iterator[tuple[str, Server]]:
     with tempfile.TemporaryDirectory(prefix=f"rmqwork-{kind}-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         folder.chmod(0o755)
-        server = _MAKERS[kind](binary, folder, _free_port())
+        server = _MAKERS[kind](binary, folder, free_ports(1)[0])
         server.start()
         try:
             yield server.url, server
@@ -196,8 +198,3 @@ def _find(kind: str) -> str | None:
         versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
         return str(versions[-1]) if versions else shutil.which("postgres")
     return shutil.which({"redis": "redis-server", "mariadb": "mariadbd"}[kind])
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

@@ -1,6 +1,7 @@
 """A slow web API for the example: ``python -m async_fetch.server 8000``.
 
-``GET /items/<n>`` answers ``{"price": n}`` after 0.2 s; ``GET /stats`` at once, with the number of
+``GET /items/<n>`` answers ``{"price": n}`` after 0.2 s, or after as many seconds as a second
+argument says; ``GET /stats`` at once, with the number of
 requests so far and the most that there were at once.
 """
 
@@ -11,13 +12,18 @@ import json
 import sys
 from typing import Final
 
-LATENCY: Final = 0.2  # seconds
+_LATENCY: Final = 0.2  # seconds
 
 
 class Api:
-    """Answers, and counts."""
+    """Answers, and counts.
 
-    def __init__(self) -> None:
+    Args:
+        latency: seconds that an answer takes.
+    """
+
+    def __init__(self, latency: float) -> None:
+        self._latency = latency
         self._open = 0
         self._most = 0
         self._served = 0
@@ -47,20 +53,26 @@ class Api:
         self._open += 1
         self._most = max(self._most, self._open)
         try:
-            await asyncio.sleep(LATENCY)
+            await asyncio.sleep(self._latency)
         finally:
             self._open -= 1
         self._served += 1
         return {"price": int(number)}
 
 
-async def main(port: int) -> None:
+async def main(port: int, latency: float) -> None:
     """Serve on localhost until interrupted; says its address, also for port 0 (any free one)."""
-    server = await asyncio.start_server(Api().serve, "127.0.0.1", port, backlog=1000)
+    server = await asyncio.start_server(Api(latency).serve, "127.0.0.1", port, backlog=1000)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 8000))
+    given = sys.argv[1:]
+    asyncio.run(
+        main(
+            int(given[0]) if given else 8000,
+            float(given[1]) if len(given) > 1 else _LATENCY,
+        )
+    )

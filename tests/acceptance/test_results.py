@@ -192,7 +192,7 @@ def test_the_time_that_an_answer_takes(rpc: Stage):
         rate = 2000 / (time.perf_counter() - began)
         p50, p99 = statistics.median(times) * 1e3, sorted(times)[-2] * 1e3
         figure("6", f"delay().get(): p50 {p50:.1f} ms, p99 {p99:.1f} ms; {rate:.0f} results/s")
-        assert p50 < 100
+        assert p50 < 1000  # the figure is for people; this is for what is broken
 
 
 @pytest.mark.store

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import Scene, figure, until
+from tests.acceptance.support import SOON, Scene, figure, until
 
 MOST = 16 * 1024 * 1024
 """Bytes of a body that RabbitMQ 4.x takes (``max_message_size``)."""
@@ -175,7 +175,7 @@ def test_what_nobody_knows_waits_for_its_grace(vhost_url: str, tmp_path: Path):
         figure(
             "4", "unknown task and newer version waited " + ", ".join(f"{w:.2f}" for w in waited)
         )
-        assert all(1.5 <= wait < 3.5 for wait in waited)
+        assert all(1.5 <= wait < SOON for wait in waited)
         found = {letter[1].message_id: headers_of(letter) for letter in letters}
         assert sorted(found) == ["a", "b"]
         for headers in found.values():

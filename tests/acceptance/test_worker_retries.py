@@ -13,10 +13,8 @@ import psutil
 import pytest
 
 from tests.acceptance.apps.work import WAITS
-from tests.acceptance.support import Scene, crowded, figure, free_port, probe, until
+from tests.acceptance.support import SOON, Scene, crowded, figure, free_port, probe, until
 
-LATE = 0.25
-"""Seconds that a retry may be late, on a machine that does nothing else."""
 FULL = bool(os.environ.get("CI") or os.environ.get("RMQWORK_FULL"))
 COUNT, SPREAD = (10_000, 60.0) if FULL else (2_000, 10.0)
 """Countdowns: how many, over how many seconds (all of the specification in CI)."""
@@ -34,8 +32,9 @@ def test_a_task_that_fails_three_times_runs_at_its_times(vhost_url: str, tmp_pat
         gaps = [after["at"] - before["at"] for before, after in itertools.pairwise(runs)]
         late = [gap - wait for gap, wait in zip(gaps, WAITS, strict=True)]
         figure("3", "retries late by " + ", ".join(f"{seconds * 1000:.0f} ms" for seconds in late))
-        assert all(0 <= seconds <= LATE * crowded() for seconds in late), late
+        assert all(0 <= seconds < SOON for seconds in late), late
         retries = worker.wait_log("retry", 3, task_id=task_id)
+        assert [line["retry_in_s"] for line in retries] == [*WAITS]
         assert [line["attempt"] for line in retries] == [1, 2, 3]
         assert worker.wait_log("succeeded", task_id=task_id)[0]["attempt"] == 4
         assert scene.rabbit.ready("default.dlq") == 0
@@ -64,7 +63,7 @@ def test_while_it_waits_no_worker_holds_it(vhost_url: str, tmp_path: Path):
         late = runs[1]["at"] - runs[0]["at"] - 4
         figure("3", f"unacked 0 while it waits; run by another worker {late * 1000:.0f} ms late")
         assert [run["attempt"] for run in runs] == [1, 2]
-        assert 0 <= late <= LATE * crowded()
+        assert 0 <= late < SOON
 
 
 def test_retry_later_without_counting(vhost_url: str, tmp_path: Path):
@@ -122,7 +121,9 @@ def test_countdowns_run_at_their_time_in_flat_memory(vhost_url: str, tmp_path: P
             f"{max(memory) / 1e6:.1f} MB at most, {memory[-1] / 1e6:.1f} MB at last",
         )
         assert late[0] > -0.01
-        assert late[-1] <= 1.0 * crowded()
+        # Of a second or less on an idle machine; a busy one stops for longer now and then.
+        assert statistics.median(late) <= 1.0 * crowded()
+        assert late[-1] < SOON
         assert max(memory) - memory[0] < 15e6
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.support import Rabbit, Scene, Worker, figure, free_port, probe, until
+from tests.acceptance.support import (
+    SOON,
+    Rabbit,
+    Scene,
+    Worker,
+    figure,
+    free_port,
+    probe,
+    until,
+)
 
 ROUNDS = 25
 RUNNING, WAITING = 8, 100
@@ -21,12 +30,13 @@ def gone(worker: Worker) -> bool:
     return not worker.family()
 
 
-def back_within(rabbit: Rabbit, queue: str, count: int, since: float, seconds: float) -> float:
-    """Wait for messages to be back in their queue; returns how long after ``since`` they were."""
-    until(lambda: rabbit.ready(queue) == count, f"{count} messages back", seconds + 5, 0.005)
-    took = time.time() - since
-    assert took <= seconds
-    return took
+def back_after(rabbit: Rabbit, queue: str, count: int, since: float) -> float:
+    """Wait for messages to be back in their queue; returns how long after ``since`` they were.
+
+    What runs meanwhile waits for a gate that is shut: the messages do not wait for its end.
+    """
+    until(lambda: rabbit.ready(queue) == count, f"{count} messages back", SOON, 0.005)
+    return time.time() - since
 
 
 def counts(rabbit: Rabbit, queue: str, expected: int) -> list[int]:
@@ -48,24 +58,27 @@ def counts(rabbit: Rabbit, queue: str, expected: int) -> list[int]:
 def test_eight_finish_and_a_hundred_go_back(
     vhost_url: str, tmp_path: Path, broker_version: tuple[int, ...]
 ):
+    gate = tmp_path / "gate"
     with Scene(vhost_url, tmp_path) as scene:
-        nap = scene.task("nap")
-        scene.many(nap.s(3.0, str(number)) for number in range(RUNNING + WAITING))
+        wait_for = scene.task("wait_for")
+        scene.many(wait_for.s(str(gate), str(number)) for number in range(RUNNING + WAITING))
         worker = scene.worker(*BUSY)
         scene.ledger.wait(RUNNING, "started")
         scene.rabbit.wait_ready("default", 0)
 
         sent = worker.send(signal.SIGTERM)
 
-        back = back_within(scene.rabbit, "default", WAITING, sent, 1.0)
+        back = back_after(scene.rabbit, "default", WAITING, sent)
+        gate.touch()
+        opened = time.time()
         assert worker.wait() == 0
-        took = time.time() - sent
-        figure("5", f"100 back after {back * 1000:.0f} ms; exit code 0 after {took:.2f} s")
-        assert took <= 4.0
+        took = time.time() - opened
+        figure("5", f"100 back after {back * 1000:.0f} ms; gone {took:.2f} s after the 8 may end")
+        assert took < SOON
         assert len(scene.ledger.lines("started")) == RUNNING
         assert len(scene.ledger.lines("ran")) == RUNNING
         assert len(worker.log("succeeded")) == RUNNING
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        until(lambda: gone(worker), "the end of all its processes", SOON)
         found = counts(scene.rabbit, "default", WAITING)
         figure("5", f"delivery counts after one round: {min(found)} to {max(found)}")
         assert scene.rabbit.ready("default") == WAITING
@@ -90,11 +103,11 @@ def test_nothing_is_dead_lettered_after_25_rounds(
             scene.ledger.wait(RUNNING * (number + 1), "started")
             scene.rabbit.wait_ready("default", 0)
             sent = worker.send(signal.SIGTERM)
-            backs.append(back_within(scene.rabbit, "default", WAITING, sent, 1.0))
+            backs.append(back_after(scene.rabbit, "default", WAITING, sent))
             gate.touch()  # what runs may end
             assert worker.wait() == 0
             exits.append(time.time() - sent)
-            until(lambda worker=worker: gone(worker), "the end of all its processes", 2.0)
+            until(lambda worker=worker: gone(worker), "the end of all its processes", SOON)
 
         started = scene.ledger.lines("started")
         assert len(started) == len(scene.ledger.lines("ran")) == ROUNDS * RUNNING
@@ -135,13 +148,13 @@ def test_a_short_grace_hands_running_tasks_back(
         assert worker.wait() == 3
         took = time.time() - sent
         figure("5", f"--grace 1, {number.name}: exit code 3 after {took:.2f} s")
-        assert 0.9 <= took <= 3.0
+        assert 0.9 <= took < SOON
         assert [line["id"] for line in scene.ledger.lines("ran")] == [attentive]
         named = " ".join(line["event"] for line in worker.log("handed back unfinished"))
         assert hopeless in named
         assert cancelled in named
         assert attentive not in named
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        until(lambda: gone(worker), "the end of all its processes", SOON)
         assert scene.rabbit.ready("default") == 2
 
         gate.touch()
@@ -165,11 +178,11 @@ def test_a_second_signal_ends_the_wait(vhost_url: str, tmp_path: Path):
 
         assert worker.wait() == 3
         figure("5", f"second signal: exit code 3 after {time.time() - sent:.2f} s")
-        assert time.time() - sent < 2.0
+        assert time.time() - sent < SOON
         assert running in str(worker.log("handed back unfinished"))
         assert waiting not in str(worker.log("handed back unfinished"))
         assert scene.rabbit.ready("default") == 2
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        until(lambda: gone(worker), "the end of all its processes", SOON)
 
 
 def test_a_signal_while_the_app_is_imported(vhost_url: str, tmp_path: Path):
@@ -182,8 +195,8 @@ def test_a_signal_while_the_app_is_imported(vhost_url: str, tmp_path: Path):
         assert worker.wait() == 0
         took = time.time() - sent
         figure("5", f"SIGTERM during the import: gone after {took:.2f} s")
-        assert took < 2.0
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        assert took < SOON
+        until(lambda: gone(worker), "the end of all its processes", SOON)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6])
@@ -201,8 +214,8 @@ def test_a_signal_at_any_moment_of_the_start(vhost_url: str, tmp_path: Path, del
         figure("5", f"SIGTERM {delay:g} s after the start: exit code {code} after {took:.2f} s")
         # Before Python has started, the signal has its default.
         assert code in (0, -signal.SIGTERM)
-        assert took < 3.0
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        assert took < SOON
+        until(lambda: gone(worker), "the end of all its processes", SOON)
         done = bool(scene.ledger.lines("ran", id=task_id))
         until(lambda: scene.rabbit.ready("default") == (0 if done else 1), "the message, once")
 
@@ -216,8 +229,8 @@ def test_a_signal_while_the_broker_is_away_at_the_start(vhost_url: str, tmp_path
 
         assert worker.wait() == 0
         figure("5", f"SIGTERM without a broker: gone after {time.time() - sent:.2f} s")
-        assert time.time() - sent < 5.0
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        assert time.time() - sent < SOON
+        until(lambda: gone(worker), "the end of all its processes", SOON)
 
 
 def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
@@ -239,10 +252,10 @@ def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
         # It has finished, and nobody could be told: whoever starts the next worker should know.
         assert worker.wait() == 3
         figure("5", f"SIGTERM while the broker is away: exit 3 after {time.time() - sent:.2f} s")
-        assert time.time() - sent < 8.0
+        assert time.time() - sent < SOON + 10
         worker.wait_log("1 outcomes were not settled")
         assert scene.ledger.lines("ran", id=running)
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        until(lambda: gone(worker), "the end of all its processes", SOON)
         # At least once: the message is there, and runs again.
         scene.rabbit.wait_ready("default", 1)
 
@@ -257,8 +270,8 @@ def test_an_idle_worker_leaves_at_once(vhost_url: str, tmp_path: Path):
         assert worker.wait() == 0
         took = time.time() - sent
         figure("5", f"an idle worker is gone after {took:.2f} s")
-        assert took < 2.0
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        assert took < SOON
+        until(lambda: gone(worker), "the end of all its processes", SOON)
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group(vhost_url: str, tmp_path: Path):
@@ -281,12 +294,12 @@ def test_a_killed_worker_leaves_nobody_behind(vhost_url: str, tmp_path: Path):
         worker = scene.worker("-p", "2")
         task_id = scene.send("nap", seconds=60)
         scene.ledger.wait(1, "started")
-        assert len(worker.family()) == 4
+        until(lambda: len(worker.family()) == 4, "worker, template and two executors")
 
         worker.send(signal.SIGKILL)
         worker.wait()
 
-        until(lambda: gone(worker), "the end of all its processes", 2.0)
+        until(lambda: gone(worker), "the end of all its processes", SOON)
         scene.rabbit.wait_ready("default", 1)
         scene.worker()
         assert scene.ledger.wait(2, "started", id=task_id)[1]["attempt"] == 1

@@ -127,11 +127,13 @@ def test_probes(vhost_url: str, tmp_path: Path):
         proxy.restore()
         until(lambda: probe(port)[0] == 200, "/readyz")
 
-        scene.send("nap", seconds=1.0)
+        gate = tmp_path / "gate"
+        scene.send("wait_for", path=str(gate))
         scene.ledger.wait(1, "started")
         worker.send()
-        until(lambda: probe(port)[0] == 503, "/readyz to say no", 1.0)
+        until(lambda: probe(port)[0] == 503, "/readyz to say no")
         assert probe(port, "/livez")[0] == 200
+        gate.touch()
         assert worker.wait() == 0
 
 

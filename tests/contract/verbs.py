@@ -21,7 +21,7 @@ from rmqwork.topology import (
 from rmqwork.transport.port import ConsumeChannel, Link, PublishChannel
 from rmqwork.types import Delivery, Publication, Verdict
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 """Seconds after which a test has waited in vain."""
 QUORUM: dict[str, object] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 CLASSIC: dict[str, object] = {"x-queue-type": "classic"}

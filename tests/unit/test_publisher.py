@@ -294,7 +294,7 @@ async def test_a_publication_that_was_sent_before_the_loss_may_have_arrived(
     publisher: Publisher, connector: FakeConnector
 ):
     connector.answer = None
-    future = submit(publisher, publication(), timeout=0.1)
+    future = submit(publisher, publication(), timeout=0.5)
     await until(lambda: publisher.connected and len(connector.channel.open) == 1)
 
     connector.up = False
@@ -311,7 +311,7 @@ async def test_without_a_confirm_the_deadline_says_timeout(
 ):
     connector.answer = None
 
-    [error] = await result(submit(publisher, publication(), timeout=0.05))
+    [error] = await result(submit(publisher, publication(), timeout=0.2))
 
     assert type(error) is PublishTimeout
     assert isinstance(error, TimeoutError)
@@ -349,8 +349,8 @@ async def test_what_waits_goes_out_when_the_alarm_clears(
 async def test_deadlines_are_each_calls_own(publisher: Publisher, connector: FakeConnector):
     """A later call with an earlier deadline does not wait for the first one's."""
     connector.answer = None
-    patient = submit(publisher, publication(), timeout=5)
-    hasty = submit(publisher, publication(), timeout=0.05)
+    patient = submit(publisher, publication(), timeout=60)
+    hasty = submit(publisher, publication(), timeout=0.2)
 
     assert type((await result(hasty))[0]) is PublishTimeout
     assert not patient.done()

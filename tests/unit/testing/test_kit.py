@@ -118,7 +118,7 @@ def test_ten_retries_with_an_hours_backoff_take_no_time(app: App, kit: Kit):
     assert [run.delay for run in ran.retried] == [3600.0] * 10
     assert ran.runs[-1].succeeded
     assert ran.seconds == pytest.approx(36_000, abs=11)
-    assert took < 2, "0.06 s on an idle machine; the rest is for a busy one"
+    assert took < 60, "0.06 s on an idle machine; the rest is for a busy one"
 
 
 def test_the_last_attempt_ends_in_the_dead_letter_queue(app: App, kit: Kit):

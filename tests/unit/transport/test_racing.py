@@ -64,12 +64,14 @@ async def test_of_two_that_answer_at_once_one_is_closed() -> None:
 
     class Gated(Place):
         async def __call__(self) -> Place | str:
+            self.began = True
             await gate.wait()
             return self
 
     places = [Gated(0), Gated(0)]
     race = asyncio.create_task(first_of(places, 0.001))
-    await asyncio.sleep(0.05)
+    while not all(place.began for place in places):
+        await asyncio.sleep(0)
     gate.set()
 
     link, _ = await race
@@ -81,7 +83,8 @@ async def test_of_two_that_answer_at_once_one_is_closed() -> None:
 async def test_a_race_that_is_given_up_gives_up_all() -> None:
     places = [Place(60), Place(60)]
     race = asyncio.create_task(first_of(places, 0.001))
-    await asyncio.sleep(0.05)
+    while not all(place.began for place in places):
+        await asyncio.sleep(0)
 
     race.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -30,7 +30,7 @@ def test_a_run_is_interrupted_at_its_limit():
         burn(10)
     watchdog.end(0, limit)
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8
 
 
 def test_each_thread_has_its_own_limit():
@@ -41,19 +41,20 @@ def test_each_thread_has_its_own_limit():
         limit = Limit(seconds, "shop.slow")
         try:
             watchdog.watch(slot, limit)
-            burn(10)
+            while time.monotonic() < begin + 30:
+                time.sleep(0.001)
         except TimeLimitReached:
             ends[slot] = time.monotonic() - begin
         watchdog.end(slot, limit)
 
     threads = [
         threading.Thread(target=run, args=(slot, seconds))
-        for slot, seconds in enumerate((0.4, 0.1, 0.3, 0.2))
+        for slot, seconds in enumerate((1.0, 0.1, 0.7, 0.4))
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(40)
 
     assert sorted(ends, key=ends.get) == [1, 3, 2, 0]
 

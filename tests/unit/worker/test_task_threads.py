@@ -163,6 +163,8 @@ async def test_what_is_cancelled_before_its_first_step_is_reported(ends):
     loop.cancel_all("the worker shuts down")
     while not loop._inbox.ended:
         loop._on_readable()
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while [what for what, _, _ in stage.seen].count("report") < 2:
+            await asyncio.sleep(0)
 
     assert {number for what, number, _ in stage.seen if what == "report"} == {1, 2}
