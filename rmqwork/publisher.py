@@ -123,10 +123,17 @@ class Publisher:
         else:
             self._wake.set()
 
-    def flush(self) -> None:
-        """Send at once what was submitted, and not at the end of the loop's turn."""
-        if self._channel is not None:
-            self._channel.flush()
+    def submit_all(self, batches: deque[Batch]) -> None:
+        """Take the batches off a queue, and send them now, not at the end of the turn."""
+        channel = self._channel
+        if channel is not None:
+            channel.hold()
+        try:
+            while batches:
+                self.submit(batches.popleft())
+        finally:
+            if channel is not None:
+                channel.flush()
 
     async def close(self, timeout: float) -> int:
         """Wait for what was submitted, then disconnect.

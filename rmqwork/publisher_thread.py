@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from rmqwork.batch import Batch
+from rmqwork.bell import Bell
 from rmqwork.errors import BrokerUnavailable, PublishError
 from rmqwork.publisher import Publisher
 from rmqwork.topology import Declaration
@@ -48,7 +49,7 @@ class ThreadedPublisher:
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._inbox: deque[Batch] = deque()
-        self._armed = False
+        self._bell: Bell | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher: Publisher | None = None
@@ -62,11 +63,9 @@ class ThreadedPublisher:
         if self._closed:
             batch.end(BrokerUnavailable("this app was closed; publish before App.close()"))
             return batch.future
-        loop = self._loop or self._start()
+        bell = self._bell or self._start()
         self._inbox.append(batch)
-        if not self._armed:
-            self._armed = True
-            loop.call_soon_threadsafe(self._take)
+        bell.ring()
         return batch.future
 
     def close(self, timeout: float) -> int:
@@ -89,26 +88,28 @@ class ThreadedPublisher:
         self._take()
         return await publisher.close(timeout)
 
-    def _start(self) -> asyncio.AbstractEventLoop:
+    def _start(self) -> Bell:
         with self._lock:
-            if self._loop is not None:
-                return self._loop
+            if self._bell is not None:
+                return self._bell
             ready = threading.Event()
             loop = asyncio.new_event_loop()
+            bell = Bell(loop, self._take)
             self._thread = threading.Thread(
-                target=self._main, args=(loop, ready), name="rmqwork-publisher", daemon=True
+                target=self._main, args=(loop, bell, ready), name="rmqwork-publisher", daemon=True
             )
             self._thread.start()
             ready.wait()
-            self._loop = loop
-            return loop
+            self._loop, self._bell = loop, bell
+            return bell
 
-    def _main(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+    def _main(self, loop: asyncio.AbstractEventLoop, bell: Bell, ready: threading.Event) -> None:
         asyncio.set_event_loop(loop)
         loop.call_soon(self._open, ready)
         try:
             loop.run_forever()
         finally:
+            bell.close()
             loop.close()
 
     def _open(self, ready: threading.Event) -> None:
@@ -116,17 +117,15 @@ class ThreadedPublisher:
         ready.set()
 
     def _take(self) -> None:
-        self._armed = False
-        publisher, inbox = self._publisher, self._inbox
-        assert publisher is not None
-        while inbox:
-            publisher.submit(inbox.popleft())
-        publisher.flush()
+        assert self._publisher is not None
+        self._publisher.submit_all(self._inbox)
 
     def _in_forked_child(self) -> None:
         if self._publisher is not None:
             self._publisher.release()
-        _parents.append((self._loop, self._thread, self._publisher))
+        if self._bell is not None:
+            self._bell.release()
+        _parents.append((self._loop, self._bell, self._thread, self._publisher))
         self._begin_anew()
 
 

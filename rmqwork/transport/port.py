@@ -52,8 +52,14 @@ class PublishChannel(Protocol):
             InvalidMessage: the properties cannot be encoded, or do not fit one frame.
         """
 
+    def hold(self) -> None:
+        """Send what is published from here on with the next `flush`, within this loop turn.
+
+        Without the two, it goes at the end of the turn, for which the loop turns once more.
+        """
+
     def flush(self) -> None:
-        """Send at once what was published; without this it goes at the end of the loop's turn."""
+        """Send at once what was published."""
 
 
 class ConsumeChannel(Protocol):

@@ -38,6 +38,7 @@ class FakeChannel:
 
     def __init__(self, answer: Verdict | None = None) -> None:
         self.is_open = True
+        self.held = False
         self.answer = answer
         self.sent: list[Publication] = []
         self.open: deque[tuple[Publication, Settled]] = deque()
@@ -57,8 +58,13 @@ class FakeChannel:
         if self.answer is not None:
             asyncio.get_running_loop().call_soon(self.settle, self.answer)
 
+    def hold(self) -> None:
+        """Note it."""
+        self.held = True
+
     def flush(self) -> None:
-        """Nothing waits."""
+        """Note it."""
+        self.held = False
 
     def settle(self, verdict: Verdict, text: str = "") -> Publication:
         """Answer the oldest publication."""

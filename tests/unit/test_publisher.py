@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -517,6 +519,28 @@ async def test_close_counts_what_was_not_confirmed_and_ends_its_calls(connector:
     results = future.result(0)
     assert results[0] is None
     assert all(isinstance(error, PublishError) and error.may_have_arrived for error in results[1:])
+
+
+async def test_many_batches_leave_at_once_whatever_one_of_them_does(
+    publisher: Publisher, connector: FakeConnector, monkeypatch: pytest.MonkeyPatch
+):
+    """What is held back for the others of a turn must never stay."""
+    assert await result(submit(publisher, publication())) == [None]
+    held: list[bool] = []
+    publish = connector.channel.publish
+
+    def noted(*args: Any) -> None:
+        held.append(connector.channel.held)
+        if len(held) == 3:
+            raise RuntimeError("not foreseen")
+        publish(*args)
+
+    monkeypatch.setattr(connector.channel, "publish", noted)
+    with pytest.raises(RuntimeError):
+        publisher.submit_all(deque(Batch([publication()], 5) for _ in range(4)))
+
+    assert held == [True, True, True]
+    assert not connector.channel.held
 
 
 async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector):

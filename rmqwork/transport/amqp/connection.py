@@ -70,6 +70,8 @@ class Connection(AsyncioConnection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._out = []
+        self.held = False
+        """Whether somebody will `flush` within this turn."""
         super().__init__(*args, **kwargs)
 
     def _create_channel(self, channel_number: int, on_open_callback: Any) -> Channel:
@@ -77,6 +79,10 @@ class Connection(AsyncioConnection):
 
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES = _READ_SIZE
+        if type(transport) is _AsyncPlaintextTransport:
+            # Once a turn, and not until nothing is left, which is an exception each time. (TLS may
+            # keep what it has read, and nothing would wake us for it.)
+            transport._MAX_CONSUME_BYTES = 1
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
@@ -150,13 +156,14 @@ class Connection(AsyncioConnection):
 
     def send_frames(self, frames: Sequence[bytes]) -> None:
         """Send encoded frames with the others of this loop turn, in order."""
-        if not self._out:
+        if not (self._out or self.held):
             self._nbio.get_native_ioloop().call_soon(self.flush)
         self._out += frames
         self.frames_sent += len(frames)
 
     def flush(self) -> None:
         """Send all frames that wait for the end of the loop's turn."""
+        self.held = False
         frames, self._out = self._out, []
         transport = self._transport
         if transport is None or not frames:

@@ -85,6 +85,10 @@ class AmqpPublishChannel:
         self._in_flight[self._next] = _InFlight(publication, exchange, settled)
         self._next += 1
 
+    def hold(self) -> None:
+        """Send with the next `flush`; see the port."""
+        self._connection.held = True
+
     def flush(self) -> None:
         """Send at once; see the port."""
         self._connection.flush()

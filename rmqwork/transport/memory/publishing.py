@@ -42,6 +42,9 @@ class MemoryPublishChannel:
         """Whether publications can be given to it."""
         return self._reason is None and self._link.is_open
 
+    def hold(self) -> None:
+        """Nothing waits here; see the port."""
+
     def flush(self) -> None:
         """Nothing waits here; see the port."""
 

@@ -44,12 +44,13 @@ async def test_one_that_is_given_up_while_it_opens_ends_quietly(
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("turns", [*range(12), 100])
-def test_one_that_is_given_up_at_any_moment_leaves_no_socket(turns: int) -> None:
+def test_one_that_is_given_up_at_any_moment_leaves_no_socket(turns: int, host: str) -> None:
     """pika forgets a socket if it is told to abort while the name is being resolved."""
 
     async def give_up(port: int) -> None:
-        connector = AmqpConnector([f"amqp://guest:guest@127.0.0.1:{port}/"])
+        connector = AmqpConnector([f"amqp://guest:guest@{host}:{port}/"])
         opening = asyncio.ensure_future(connector.open("test"))
         for _ in range(turns):
             await asyncio.sleep(0)
