@@ -178,6 +178,10 @@ def idle(run: Run) -> Figures:
 def depth(run: Run) -> Figures:
     """What a message costs while many wait: publish some more, and drain as many of the first."""
     deep, some = int(run.workload.options["depth"]), run.stage.count(10_000)
+    if run.contender is NATIVE:
+        run.native("publish", 1000, deep)
+        published = run.native("publish", 1000, some)
+        return {**run.native("drain", 1, some), **_of_publishing(published)}
     run.prepare(deep + some)
     run.publish("fill", deep)
     run.set(first=deep)

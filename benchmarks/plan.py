@@ -233,7 +233,14 @@ OWN = (
     ),
 )
 DEPTHS = tuple(
-    Workload(f"depth-{depth}", f"with {depth:,} waiting", "1/s", "depth", _OURS, {"depth": depth})
+    Workload(
+        f"depth-{depth}",
+        f"with {depth:,} waiting",
+        "1/s",
+        "depth",
+        (RMQWORK, NATIVE),
+        {"depth": depth},
+    )
     for depth in (1_000, 10_000, 100_000, 1_000_000)
 ) + tuple(
     Workload(
