@@ -66,14 +66,17 @@ class _Death:
     at: datetime | None = None
 
 
+_NO_DEATH = _Death()
+
+
 def dead_letter(delivery: Delivery, queue: str) -> DeadLetter:
     """What a delivery from the dead-letter queue of ``queue`` tells; never raises."""
     headers = delivery.headers
     ours = _text(headers.get(names.ERROR_REASON))
-    death = _death(headers)
+    death = _NO_DEATH if ours else _death(headers)
     by_broker = not ours and bool(death.reason)
     if not by_broker:
-        death = _Death()
+        death = _NO_DEATH
     return DeadLetter(
         queue=_text(headers.get(names.QUEUE)) or death.queue or queue,
         dead_letter_queue=delivery.queue,
@@ -98,16 +101,15 @@ def dead_letter(delivery: Delivery, queue: str) -> DeadLetter:
 
 
 def _properties(delivery: Delivery) -> dict[str, object]:
-    fields = (
-        "content_type",
-        "content_encoding",
-        "correlation_id",
-        "reply_to",
-        "priority",
-        "timestamp",
-        "app_id",
-    )
-    values = {name: getattr(delivery, name) for name in fields}
+    values = {
+        "content_type": delivery.content_type,
+        "content_encoding": delivery.content_encoding,
+        "correlation_id": delivery.correlation_id,
+        "reply_to": delivery.reply_to,
+        "priority": delivery.priority,
+        "timestamp": delivery.timestamp,
+        "app_id": delivery.app_id,
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -139,6 +141,8 @@ def _death(headers: Headers) -> _Death:
 
 
 def _text(value: object, default: str = "") -> str:
+    if type(value) is str:
+        return value
     if value is None:
         return default
     if isinstance(value, bytes):

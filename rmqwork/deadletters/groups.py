@@ -73,7 +73,7 @@ class Group:
 
 @dataclass(slots=True)
 class Groups:
-    """All groups of the letters that were added. Memory: one group a kind, 100 bytes a letter."""
+    """All groups of the letters that were added. Memory: one group a kind, and `Copies`."""
 
     _found: dict[str, Group] = field(default_factory=dict)
     _copies: Copies = field(default_factory=Copies)

@@ -9,7 +9,7 @@ from rmqwork.deadletter import DeadLetter, dead_letter
 from rmqwork.deadletters.places import home_of, place_of
 from rmqwork.deadletters.reading import reading_of, ready
 from rmqwork.deadletters.selection import Selection
-from rmqwork.deadletters.window import Window
+from rmqwork.deadletters.window import Window, emptied
 from rmqwork.transport.port import Connector, Link
 from rmqwork.types import Delivery
 
@@ -54,7 +54,7 @@ async def _purge(link: Link, place: str, selection: Selection, seen: frozenset[i
     def arrived(delivery: Delivery) -> None:
         letter = dead_letter(delivery, home)
         if selection.takes(letter) and (seen is None or seen_as(letter) in seen):
-            doomed.append(delivery)
+            doomed.append(emptied(delivery))
 
     async with reading_of(place, "some may be removed"):
         depth = await ready(link, place)

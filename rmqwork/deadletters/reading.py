@@ -87,7 +87,7 @@ def scan(
     limit: int | None = None,
     selection: Selection | None = None,
 ) -> list[Reading]:
-    """Show each dead letter to ``visit``, one by one, in bounded memory (250 bytes a message).
+    """Show each dead letter to ``visit``, one by one; no more than one is in memory.
 
     Args:
         connector: of the broker.

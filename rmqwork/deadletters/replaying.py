@@ -23,7 +23,7 @@ from rmqwork.deadletters.copies import copy_key
 from rmqwork.deadletters.places import home_of, place_of
 from rmqwork.deadletters.reading import reading_of, ready
 from rmqwork.deadletters.resending import replays_of, resent
-from rmqwork.deadletters.window import Window
+from rmqwork.deadletters.window import Window, emptied
 from rmqwork.errors import ConfigurationError
 from rmqwork.transport.port import Connector, Link
 from rmqwork.types import Delivery, Publication
@@ -186,14 +186,14 @@ class _Round:
         publication = resent(letter, self._order.to, self._now)
         if self._order.rewrite is not None:
             publication = self._order.rewrite(publication)
-        kept = _Kept(key, publication, replays_of(letter), [delivery])
+        kept = _Kept(key, publication, replays_of(letter), [emptied(delivery)])
         self._bytes += len(letter.body)
         self.kept.append(kept)
         if key is not None:
             self._by_key[key] = kept
 
     def _add_copy(self, kept: _Kept, letter: DeadLetter, delivery: Delivery) -> None:
-        kept.deliveries.append(delivery)
+        kept.deliveries.append(emptied(delivery))
         replays = replays_of(letter)
         if replays > kept.replays:
             kept.replays = replays

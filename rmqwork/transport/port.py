@@ -101,6 +101,9 @@ class ConsumeChannel(Protocol):
     def nack(self, delivery: Delivery) -> None:
         """Hand it back to its queue, without blame where the broker can tell (4.3)."""
 
+    def nack_all(self, tags: Sequence[int]) -> None:
+        """`nack` deliveries by their tags, ascending; a row of the oldest travels as one frame."""
+
     def reject(self, delivery: Delivery) -> None:
         """Hand it back to its queue as a failure: raises its delivery count."""
 

@@ -164,6 +164,35 @@ async def test_after_a_hand_back_another_consumer_gets_the_old_order(link: Link)
     assert [d.body for d in await drain(link, "q", 8)] == [b"%d" % n for n in range(8)]
 
 
+@pytest.mark.parametrize(
+    "settled", [[], [1, 2, 3], [2, 5], [9]], ids=["nothing", "first", "some", "last"]
+)
+async def test_many_are_handed_back_at_once(link: Link, settled: list[int]):
+    """Whatever was settled before; and what comes after it is settled as ever."""
+    await make_queue(link)
+    await fill(link, "q", 10)
+    inbox = Inbox()
+    channel = await link.open_consuming(inbox.closed.append)
+    tag = await inbox.consume(channel, prefetch=9)
+    held = list(await inbox.reach(9))
+    await channel.cancel(tag)
+    for number in settled:
+        channel.ack(held[number - 1])
+
+    channel.nack_all([d.tag for n, d in enumerate(held, 1) if n not in settled])
+    await channel.synced()
+
+    left = [b"%d" % n for n in range(10) if n + 1 not in settled]
+    await inbox.consume(channel, prefetch=20)
+    again = list(await inbox.reach(9 + len(left)))[9:]
+    assert [d.body for d in again] == left
+    for delivery in again[::2] + again[1::2]:
+        channel.ack(delivery)
+    await channel.synced()
+    await until_it_holds(link, "q", 0)
+    assert inbox.closed == []
+
+
 async def test_nack_blames_nobody_where_the_broker_can_tell(link: Link, facts: Facts):
     await make_queue(link)
     await fill(link, "q", 1)

@@ -24,6 +24,14 @@ NOBODY: Final = 1
 
 
 def asking_options(function: F) -> F:
+    """The options of verbs that ask the workers of an app."""
+    option = click.option(
+        "--all-apps", is_flag=True, help="Ask the workers of all apps of the virtual host."
+    )
+    return option(waiting_options(function))
+
+
+def waiting_options(function: F) -> F:
     """The options of verbs that wait for answers."""
     for option in (
         click.option(
@@ -40,9 +48,6 @@ def asking_options(function: F) -> F:
             default=1.0,
             show_default=True,
             help="How long to wait for answers.",
-        ),
-        click.option(
-            "--all-apps", is_flag=True, help="Ask the workers of all apps of the virtual host."
         ),
     ):
         function = option(function)
@@ -151,4 +156,5 @@ __all__ = [
     "plain_answers",
     "split_app",
     "verdict",
+    "waiting_options",
 ]

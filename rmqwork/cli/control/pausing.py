@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from rmqwork.cli.control.asking import ask, asking_options, command, load, plain_answers, split_app
+from rmqwork.cli.control.asking import (
+    ask,
+    command,
+    load,
+    plain_answers,
+    split_app,
+    waiting_options,
+)
 from rmqwork.cli.output import as_json_option, print_json
 from rmqwork.cli.text import plain
 from rmqwork.errors import ConfigurationError
@@ -12,32 +19,31 @@ from rmqwork.errors import ConfigurationError
 
 @click.command
 @click.argument("arguments", nargs=-1, metavar="[APP] QUEUE")
-@asking_options
+@waiting_options
 @as_json_option
 def pause(
     arguments: tuple[str, ...],
     expected: int | None,
     timeout: float,
-    all_apps: bool,
     as_json: bool,
 ) -> int:
     """Have all workers take nothing more from a queue, until `rmqwork resume`.
 
-    It holds for workers that start later, and across restarts of the broker. What runs ends, what
-    has not started goes back to the queue, and publishing goes on.
+    Workers of all apps: a queue belongs to the virtual host. It holds for those that start later,
+    and across restarts of the broker. What runs ends, what has not started goes back to the queue,
+    and publishing goes on.
     """
     return _tell("pause", arguments, expected, timeout, as_json)
 
 
 @click.command
 @click.argument("arguments", nargs=-1, metavar="[APP] QUEUE")
-@asking_options
+@waiting_options
 @as_json_option
 def resume(
     arguments: tuple[str, ...],
     expected: int | None,
     timeout: float,
-    all_apps: bool,
     as_json: bool,
 ) -> int:
     """Have workers take from a paused queue again."""

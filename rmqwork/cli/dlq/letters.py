@@ -56,7 +56,8 @@ _Entry = tuple[datetime, int, Row]
 class Collection:
     """The newest dead letters of each dead-letter queue, and all of them in groups.
 
-    Memory: ``limit`` rows a queue, a group for each kind, and 8 bytes and a set's share a letter.
+    Memory: ``limit`` rows a queue, a group for each kind, and what
+    `rmqwork.deadletters.copies.Copies` takes.
     """
 
     limit: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pika import spec
@@ -113,6 +112,21 @@ class AmqpConsumeChannel:
         """Hand it back without blame; see the port."""
         self._negative(delivery.tag, spec.Basic.Nack(delivery.tag, requeue=True))
 
+    def nack_all(self, tags: Sequence[int]) -> None:
+        """Hand these back without blame; see the port."""
+        self._flush()
+        row = 0
+        methods: list[Any] = []
+        for tag in tags:
+            if not methods and self._advanced() == tag:
+                row, self._oldest = tag, tag + 1
+            else:
+                self._settled.add(tag)
+                methods.append(spec.Basic.Nack(tag, requeue=True))
+        if row:
+            methods.insert(0, spec.Basic.Nack(row, multiple=True, requeue=True))
+        self._send(methods)
+
     def reject(self, delivery: Delivery) -> None:
         """Hand it back as a failure; see the port."""
         self._negative(delivery.tag, spec.Basic.Reject(delivery.tag, requeue=True))
@@ -130,19 +144,25 @@ class AmqpConsumeChannel:
     def _negative(self, tag: int, method: Any) -> None:
         self._flush()
         self._settled.add(tag)
+        self._advanced()
         self._send([method])
+
+    def _advanced(self) -> int:
+        """Forget the unbroken row of settled tags; returns the oldest one that is not settled."""
+        done, last = self._settled, self._oldest
+        while last in done:
+            done.discard(last)
+            last += 1
+        self._oldest = last
+        return last
 
     def _flush(self) -> None:
         acks, self._acks = self._acks, []
         if not acks:
             return
-        done = self._settled
-        done.update(acks)
-        last = oldest = self._oldest
-        while last in done:
-            done.discard(last)
-            last += 1
-        self._oldest = last
+        oldest = self._oldest
+        self._settled.update(acks)
+        last = self._advanced()
         row = [tag for tag in acks if tag < last]
         methods: list[Any] = []
         if len(row) > 1:
@@ -184,7 +204,7 @@ def _delivery(
         method.routing_key,
         method.redelivered,
         body,
-        _plain_table(properties.headers) if properties.headers else {},
+        properties.headers or {},
         properties.message_id,
         properties.type,
         properties.content_type,
@@ -195,22 +215,3 @@ def _delivery(
         None if timestamp is None else int(timestamp),
         properties.app_id,
     )
-
-
-def _plain_table(table: Mapping[str, Any]) -> dict[str, object]:
-    return {key: _plain(value) for key, value in table.items()}
-
-
-def _plain(value: Any) -> object:
-    """pika's values as plain ones (its integers are a subclass of its own)."""
-    if isinstance(value, (bool, str, bytes, float)) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, dict):
-        return _plain_table(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)

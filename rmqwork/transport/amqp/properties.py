@@ -51,6 +51,8 @@ _LONG_ITEM: Final = Struct(">cq")
 _INT_ITEM: Final = Struct(">ci")
 _DOUBLE_ITEM: Final = Struct(">cd")
 _TIME: Final = Struct(">Q")
+_TEXT: Final = ord("S")
+_TEXT_HEAD: Final = Struct(">BI")
 _FIXED: Final = {
     b"b": Struct(">b"),
     b"B": Struct(">B"),
@@ -226,7 +228,12 @@ def _read_table(data: bytes, at: int, end: int, depth: int) -> dict[str, object]
         while at < end:
             after = at + 1 + data[at]
             key = _text(data[at + 1 : after])
-            table[key], at = _read_value(data, after, depth)
+            if data[after] == _TEXT:  # nearly all are texts
+                at = after + _TEXT_HEAD.size
+                after, at = at, at + _TEXT_HEAD.unpack_from(data, after)[1]
+                table[key] = _long_text(data, after, at, depth)
+            else:
+                table[key], at = _read_value(data, after, depth)
     except (IndexError, error, _Unknown):
         pass
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rmqwork.transport.memory.message import Entry, shifted, shifted_headers
@@ -162,17 +162,22 @@ class MemoryConsumeChannel:
 
     def ack(self, delivery: Delivery) -> None:
         """Done with it; see the port."""
-        self._settle(delivery, lambda one: one.queue.done(one.entry))
+        self._settle(delivery.tag, lambda one: one.queue.done(one.entry))
 
     def nack(self, delivery: Delivery) -> None:
         """Hand it back without blame; see the port."""
-        self._settle(delivery, lambda one: self._give_back(one, failed=False))
+        self._settle(delivery.tag, lambda one: self._give_back(one, failed=False))
+
+    def nack_all(self, tags: Sequence[int]) -> None:
+        """Hand these back without blame; see the port."""
+        for tag in tags:
+            self._settle(tag, lambda one: self._give_back(one, failed=False))
 
     def reject(self, delivery: Delivery) -> None:
         """Hand it back as a failure; see the port."""
-        self._settle(delivery, lambda one: self._give_back(one, failed=True))
+        self._settle(delivery.tag, lambda one: self._give_back(one, failed=True))
 
-    def _settle(self, delivery: Delivery, how: Callable[[_Unacked], None]) -> None:
+    def _settle(self, tag: int, how: Callable[[_Unacked], None]) -> None:
         if not self.is_open:
             return
         with self._link.broker.at_work():
@@ -180,9 +185,9 @@ class MemoryConsumeChannel:
                 self._operate()
             except ChannelClosed:
                 return
-            one = self._unacked.pop(delivery.tag, None)
+            one = self._unacked.pop(tag, None)
             if one is None:
-                text = f"PRECONDITION_FAILED - unknown delivery tag {delivery.tag}"
+                text = f"PRECONDITION_FAILED - unknown delivery tag {tag}"
                 self._fail(ChannelClosed(406, text))
                 return
             if one.consumer is not None:

@@ -141,3 +141,12 @@ def test_the_worker_verb_imports_neither_pydantic_nor_rich(project: Path) -> Non
         timeout=60,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_a_pause_is_everybodys(run: Run, verb: str):
+    """So there is no choice of apps that would change nothing."""
+    code, _, err = run(verb, "shop:app", "a", "--all-apps")
+    assert code == 2
+    assert "No such option" in err
+    assert "--all-apps" in err
