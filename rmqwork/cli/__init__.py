@@ -5,6 +5,7 @@ What a verb needs is imported inside it, so that ``rmqwork worker`` starts fast.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None and sys.argv[1:2] == ["worker"]:
         _leave_on_sigterm()
+        gc.disable()  # what it imports stays: nothing to collect until it works
     from rmqwork.cli.program import main as run
 
     return run(arguments)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from rmqwork.config import load_settings
 from rmqwork.errors import ConfigurationError
 from rmqwork.loading import split_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rmqwork.app import App
     from rmqwork.transport.port import Connector
 
@@ -44,6 +44,10 @@ def app_path(given: str | None) -> str:
 
 def default_path() -> str | None:
     """What RMQWORK_APP or a file says; None = nothing."""
+    from pathlib import Path
+
+    from rmqwork.config import load_settings
+
     found = load_settings().app
     if found is not None or "RMQWORK_CONFIG" in os.environ:
         return found

@@ -95,7 +95,7 @@ def worker(app: str | None, queues: str | None, name: str | None, **options: Any
       rmqwork worker shop.app:app -Q high_priority:3,low_priority:1 -p 2 -c 8
     """
     from rmqwork.worker.options import WorkerOptions, parse_queues
-    from rmqwork.worker.run import run_worker
+    from rmqwork.worker.starting import run_worker
 
     options["log_level"] = options["log_level"].upper()
     if name is not None:

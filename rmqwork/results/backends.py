@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rmqwork.errors import ConfigurationError
-from rmqwork.results.port import Store
+
+if TYPE_CHECKING:
+    from rmqwork.results.port import Store
 
 RPC = "rpc"
 _REDIS = frozenset({"redis", "rediss", "unix"})

@@ -1,6 +1,6 @@
 """The worker process's side of its processes: the template and the executors.
 
-    template = Template("shop.app:app", events)     # starts it; the first thing a worker does
+    template = Template(start_template("shop.app:app", True, None), events)
     manifest = await template.manifest()
     executor = template.fork(threads=8, async_tasks=500)
     # events.on_ready(executor)
@@ -20,16 +20,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from rmqwork.errors import ConfigurationError
 from rmqwork.worker.executor import Death, Executor, ExecutorEvents
 from rmqwork.worker.pipe import Pipe
+from rmqwork.worker.starting import Started
 from rmqwork.worker.wire import Message
 
 _KILLED_WITH_TEMPLATE: Final = 1.0
@@ -56,41 +53,17 @@ class PoolEvents(ExecutorEvents, Protocol):
 
 
 class Template:
-    """The template process. It is started at once, by the constructor.
-
-    Call the constructor in the main thread: the kernel kills the template when the *thread* that
-    started it ends (prctl(2)).
+    """The template process.
 
     Args:
-        app: ``module:attribute``.
+        started: the process; see `rmqwork.worker.starting.start_template`.
         events: is told what happens.
-        preload: whether the template imports the app, or each executor does after its fork.
-        environment: of the processes; None = this process's.
     """
 
-    def __init__(
-        self,
-        app: str,
-        events: PoolEvents,
-        *,
-        preload: bool = True,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._app = app
+    def __init__(self, started: Started, events: PoolEvents) -> None:
+        self._app = started.app
         self._events = events
-        self._sock, theirs = socket.socketpair()
-        command = [sys.executable, *_interpreter_flags(), "-m", "rmqwork.worker.template"]
-        command += [str(theirs.fileno()), app, "--parent", str(os.getpid())]
-        try:
-            self._process = subprocess.Popen(
-                command if preload else [*command, "--no-preload"],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C in a terminal reaches the worker alone
-                env=environment,
-            )
-        finally:
-            theirs.close()
+        self._process, self._sock = started.process, started.sock
         self._pipe: Pipe | None = None
         self._manifest: asyncio.Future[dict[str, Any]] | None = None
         self._ended = asyncio.Event()
@@ -240,9 +213,3 @@ class Template:
         death = Death(executor.pid, None, signal.SIGKILL, 0)
         executor.when_ended(lambda: self._bury(executor, death))
         asyncio.get_running_loop().call_later(_KILLED_WITH_TEMPLATE, self._bury, executor, death)
-
-
-def _interpreter_flags() -> list[str]:
-    """The options of this interpreter that its children should have (``-O``, ``-X``, ``-W``)."""
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return flags

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import importlib
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -14,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from rmqwork import logs
 from rmqwork.config import mask
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from rmqwork.worker.options import WorkerOptions
 
 if TYPE_CHECKING:
+    from rmqwork.monitor.health import HealthServer
     from rmqwork.worker.executor import Death, Executor
+    from rmqwork.worker.options import WorkerOptions
     from rmqwork.worker.plan import WorkerPlan
     from rmqwork.worker.pool import Template
+    from rmqwork.worker.starting import Started
     from rmqwork.worker.supervisor import Worker
     from rmqwork.worker.wire import Message
 
@@ -29,27 +30,18 @@ _TEMPLATES: Final = 3
 """Templates that may be killed at the start, before the worker gives up."""
 _IMPORTING: Final = 0.1
 """Seconds for a template to end that may still import the app, and then does not listen."""
-LOG_FORMAT_VARIABLE: Final = "RMQWORK_LOG_FORMAT"
-LOG_LEVEL_VARIABLE: Final = "RMQWORK_LOG_LEVEL"
 
 
-def run_worker(options: WorkerOptions) -> int:
-    """Run a worker until a signal ends it. To be called in the main thread.
+def run(options: WorkerOptions, first: Started, start: Callable[[], Started]) -> int:
+    """Run a worker whose template is started; see `rmqwork.worker.starting.run_worker`.
 
     Args:
         options: see `WorkerOptions`.
-
-    Returns:
-        the exit code: 0 all finished; 3 some tasks handed back unfinished, or an outcome could not
-        be settled.
-
-    Raises:
-        ConfigurationError: the app, an option or the topology is wrong (exit code 2).
-        BrokerUnavailable: no broker within ``broker_wait`` (exit code 4).
+        first: its template.
+        start: starts another one.
     """
     logs.configure(options.log_format, options.log_level)
-    _collect_seldom()
-    return asyncio.run(_run(options))
+    return asyncio.run(_run(options, first, start))
 
 
 def _collect_seldom() -> None:
@@ -60,13 +52,18 @@ def _collect_seldom() -> None:
     """
     gc.freeze()  # what was imported stays
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()  # it is off at the start, see `rmqwork.cli.main`
 
 
-async def _run(options: WorkerOptions) -> int:
-    # The template first of all: it imports the app while this process imports its own.
+async def _run(options: WorkerOptions, first: Started, start: Callable[[], Started]) -> int:
+    from rmqwork.worker.pool import Template
+
     events = _Events()
-    new_template = _templates(options, events)
-    template = new_template()
+
+    def new_template() -> Template:
+        return Template(start(), events)
+
+    template = Template(first, events)
     signals = _Signals()
     for left in reversed(range(_TEMPLATES)):
         try:
@@ -82,6 +79,7 @@ async def _run(options: WorkerOptions) -> int:
         await template.close(_IMPORTING)
         return 0
     events.worker = worker
+    _collect_seldom()
     return await work(worker, signals)
 
 
@@ -100,7 +98,8 @@ async def _prepare(
 ) -> Worker | None:
     """The worker that options and app come to; None when a signal comes before."""
     # Imported while the template imports the app: two processes, and a start that is sooner.
-    importlib.import_module("rmqwork.transport.amqp.connector")
+    for module in ("transport.amqp.connector", "worker.orphans", "worker.shutdown"):
+        importlib.import_module(f"rmqwork.{module}")
     from rmqwork.manifest import Manifest
     from rmqwork.worker.plan import make_plan
     from rmqwork.worker.supervisor import Worker
@@ -118,15 +117,6 @@ async def _prepare(
             plan.broker[0],
         )
     return Worker(plan, template, new_template)
-
-
-def _templates(options: WorkerOptions, events: _Events) -> Callable[[], Template]:
-    from rmqwork.worker.pool import Template
-
-    environment = dict(os.environ)
-    environment[LOG_FORMAT_VARIABLE] = options.log_format or "auto"
-    environment[LOG_LEVEL_VARIABLE] = options.log_level
-    return lambda: Template(options.app, events, preload=options.preload, environment=environment)
 
 
 class _Signals:
@@ -173,12 +163,11 @@ async def work(worker: Worker, signals: Stop) -> int:
         ConfigurationError: the topology does not suit, or no executor can be had.
         BrokerUnavailable: no broker within ``broker_wait``.
     """
-    from rmqwork.monitor.health import HealthServer
     from rmqwork.worker.orphans import reap_orphans
     from rmqwork.worker.shutdown import shut_down
 
     plan = worker.plan
-    health = None if plan.health_port is None else HealthServer(worker, plan.health_port)
+    health = None if plan.health_port is None else _health(worker, plan.health_port)
     worker.control.stop = signals.stop.set
     worker.staff.start()
     consuming = asyncio.create_task(worker.consumption.run(), name="rmqwork-consume")
@@ -197,6 +186,12 @@ async def work(worker: Worker, signals: Stop) -> int:
             health.close()
     _log.info("stopped: %s", "all finished" if code == 0 else f"exit code {code}")
     return code
+
+
+def _health(worker: Worker, port: int) -> HealthServer:
+    from rmqwork.monitor.health import HealthServer
+
+    return HealthServer(worker, port)
 
 
 def _no_answer(plan: WorkerPlan) -> str:

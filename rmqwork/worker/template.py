@@ -1,7 +1,8 @@
 """The template process: imports the app once, and forks executors from it.
 
-``python -m rmqwork.worker.template FD APP [--parent PID] [--no-preload]``, started by
-`rmqwork.worker.pool.Template`. FD is its socket to the worker process; APP is ``module:attribute``.
+``python -m rmqwork.worker.template FD APP PARENT [--no-preload]``, started by
+`rmqwork.worker.starting`. FD is its socket to the worker process, whose id is PARENT; APP is
+``module:attribute``.
 
 It is one synchronous loop without threads: a fork copies only the calling thread, and a lock that
 another thread holds at that moment stays locked in the child for ever. (So not `multiprocessing`'s
@@ -14,8 +15,11 @@ When the worker process dies, all groups are.
 
 from __future__ import annotations
 
-import argparse
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays; each executor turns it on again
+
 import importlib
 import os
 import select
@@ -263,24 +267,18 @@ def _flush() -> None:
 
 def main() -> int:
     """Import the app, say so, and serve."""
-    parser = argparse.ArgumentParser(prog="rmqwork.worker.template")
-    parser.add_argument("fd", type=int)
-    parser.add_argument("app")
-    parser.add_argument("--parent", type=int, default=os.getppid())
-    parser.add_argument("--no-preload", action="store_true")
-    arguments = parser.parse_args()
-    die_with_parent(signal.SIGKILL, arguments.parent)
-    sock = socket.socket(fileno=arguments.fd)
+    fd, path, parent, *flags = sys.argv[1:]
+    die_with_parent(signal.SIGKILL, int(parent))
+    sock = socket.socket(fileno=int(fd))
     sock.set_inheritable(False)
-    gc.disable()  # what is imported stays; each executor turns it on again
     if level := os.environ.get("RMQWORK_LOG_LEVEL"):  # as the worker process logs
         logs.configure(os.environ.get("RMQWORK_LOG_FORMAT"), level)
-    app: Any = arguments.app
+    app: Any = path
     try:
-        if arguments.no_preload:
-            message = manifest_by_child(arguments.app)
+        if "--no-preload" in flags:
+            message = manifest_by_child(path)
         else:
-            app = load_app(arguments.app)
+            app = load_app(path)
             importlib.import_module("rmqwork.execution")  # once, and not in each executor
             message = manifest_message(app)
     except AppNotLoaded as error:
@@ -289,7 +287,7 @@ def main() -> int:
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR
     event_loop = message[1]["settings"]["event_loop"]
-    TemplateProcess(sock, app, arguments.parent, event_loop).run()
+    TemplateProcess(sock, app, int(parent), event_loop).run()
     return 0
 
 

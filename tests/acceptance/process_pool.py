@@ -18,6 +18,7 @@ from typing import Any
 from rmqwork.outcome import Outcome
 from rmqwork.worker.executor import Death, Executor, State
 from rmqwork.worker.pool import Template
+from rmqwork.worker.starting import start_template
 from rmqwork.worker.wire import Message, outcome_of
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ class Pool:
     def __init__(self, app: str = "process_app:app", *, preload: bool = True, **env: str) -> None:
         path = os.pathsep.join([str(HERE), *sys.path])
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "", **env}
-        self.template = Template(app, self, preload=preload, environment=environment)
+        self.template = Template(start_template(app, preload, environment), self)
         self.outcomes: dict[int, Outcome] = {}
         self.back: list[int] = []
         self.cancelled: list[int] = []

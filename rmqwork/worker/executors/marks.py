@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from typing import Final
 
@@ -24,6 +23,8 @@ def create(slots: int, more: int = 0) -> int:
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("rmqwork-marks", os.MFD_CLOEXEC)
     else:  # macOS: an unlinked file
+        import tempfile
+
         fd, path = tempfile.mkstemp(prefix="rmqwork-marks-")
         os.unlink(path)
     os.ftruncate(fd, size(slots) + more)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import rmqwork.worker.run
+import rmqwork.worker.starting
 from rmqwork.worker.options import WorkerOptions, parse_queues
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerOptions]:
         seen.append(options)
         return 3
 
-    monkeypatch.setattr(rmqwork.worker.run, "run_worker", run_worker)
+    monkeypatch.setattr(rmqwork.worker.starting, "run_worker", run_worker)
     return seen
 
 
