@@ -1,10 +1,10 @@
 """Messages that only those with a key can write, or read: signed, or encrypted.
 
-Signed: HMAC-SHA256 (RFC 2104) over the task's name, the id, the version and the body, in the header
-``rmqwork-signature``. Encrypted: AES-256-GCM (NIST SP 800-38D) with the same words as additional
-data, so that it is authentic, too; the key's id is in ``rmqwork-encrypted``. Each use has a key of
-its own, derived from yours (HKDF, RFC 5869). Publishers and executors do it; the worker process has
-no key, and moves bytes.
+Signed: HMAC-SHA256 (RFC 2104), or Ed25519 (`rmqwork.signatures`), over the task's name, the id, the
+version and the body, in the header ``rmqwork-signature``. Encrypted: AES-256-GCM (NIST SP 800-38D)
+with the same words as additional data, so that it is authentic, too; the key's id is in
+``rmqwork-encrypted``. Each use of a secret key has a key of its own, derived from it (HKDF, RFC
+5869). Publishers and executors do it; the worker process has no key, and moves bytes.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rmqwork import headers as names
 from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.signatures import SigningKeys, VerifyKeys, check_id, one_of, read_keys
 from rmqwork.types import Publication
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ ENCRYPTED_TYPE: Final = "application/vnd.rmqwork.encrypted"
 _JSON: Final = "application/json"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ED25519: Final = "ed25519"
 
 
 class Keys:
@@ -52,15 +50,9 @@ class Keys:
     """
 
     def __init__(self, keys: Mapping[str, bytes], current: str | None = None) -> None:
-        if current is None and len(keys) == 1:
-            current = next(iter(keys))
-        if current is None or current not in keys:
-            raise ConfigurationError(
-                f"Keys: current={current!r} is none of {', '.join(keys) or 'no keys at all'}"
-            )
+        current = one_of(keys, current, "Keys")
         for key_id, key in keys.items():
-            if not _ID.fullmatch(key_id):
-                raise ConfigurationError(f"Keys: {key_id!r} is no id; use letters, digits, . _ -")
+            check_id(key_id, "Keys")
             if len(key) < _KEY_BYTES:
                 raise ConfigurationError(
                     f"Keys: key {key_id!r} must be {_KEY_BYTES} random bytes at least "
@@ -76,19 +68,7 @@ class Keys:
         Raises:
             ConfigurationError: it cannot be read.
         """
-        try:
-            told = json.loads(Path(path).read_bytes())
-            keys = {
-                name: base64.b64decode(text, validate=True) for name, text in told["keys"].items()
-            }
-            current = told.get("current")
-        except OSError as error:
-            raise ConfigurationError(f"the keys in {path}: {error.strerror or error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-            raise ConfigurationError(
-                f'the keys in {path}: it must hold {{"current": "id", "keys": {{"id": "base64"}}}}'
-            ) from None
-        return cls(keys, current)
+        return cls(*read_keys(path))
 
     def derived(self, key_id: str, use: bytes) -> bytes | None:
         """The key of a use; None = no such id."""
@@ -106,28 +86,36 @@ class Seal:
     """Which tasks' messages are signed or encrypted: ``App(seal=Seal(keys, encrypt=["pay.*"]))``.
 
     Args:
-        keys: the secret keys.
+        keys: the secret keys of HMAC signatures and of encryption; None = only ``signatures``.
         sign: patterns of task names (as in `fnmatch`).
         encrypt: likewise; what is encrypted needs no signature besides.
         required: whether messages of these tasks that are not sealed are refused; False while
-            publishers are rolled out.
+            publishers are rolled out: then HMAC signatures pass beside Ed25519 ones, too.
+        signatures: Ed25519 keys: `SigningKeys` where messages are published, `VerifyKeys` in
+            workers that only check. None = signatures are HMAC, of ``keys``.
 
     Raises:
-        ConfigurationError: encryption without the library (``pip install rmqwork[crypto]``).
+        ConfigurationError: keys are missing for what is to be done, or the library is
+            (``pip install rmqwork[crypto]``).
     """
 
     def __init__(
         self,
-        keys: Keys,
+        keys: Keys | None = None,
         *,
         sign: Iterable[str] = (),
         encrypt: Iterable[str] = (),
         required: bool = True,
+        signatures: VerifyKeys | None = None,
     ) -> None:
         self._keys = keys
         self._sign = (sign,) if isinstance(sign, str) else tuple(sign)
         self._encrypt = (encrypt,) if isinstance(encrypt, str) else tuple(encrypt)
         self._required = required
+        self._signatures = signatures
+        if keys is None and (self._encrypt or signatures is None):
+            what = "encrypt" if self._encrypt else "sign"
+            raise ConfigurationError(f"Seal: to {what} it needs keys: Seal(Keys(...), {what}=...)")
         if self._encrypt:
             _cipher(b"\0" * _KEY_BYTES)
 
@@ -144,11 +132,14 @@ class Seal:
         )
 
     def close(self, publication: Publication) -> Publication:
-        """The publication, signed or encrypted if its task's is to be."""
+        """The publication, signed or encrypted if its task's is to be.
+
+        Raises:
+            ConfigurationError: it is to be signed, and there are public keys only.
+        """
         task = publication.type or ""
-        key_id = self._keys.current
-        if _fits(task, self._encrypt):
-            nonce = os.urandom(_NONCE_BYTES)
+        if _fits(task, self._encrypt) and self._keys is not None:
+            key_id, nonce = self._keys.current, os.urandom(_NONCE_BYTES)
             words = _words(task, publication.message_id, publication.headers, key_id)
             cipher = _cipher(self._key(key_id, b"encrypt"))
             return replace(
@@ -158,13 +149,10 @@ class Seal:
                 content_type=ENCRYPTED_TYPE,
             )
         if _fits(task, self._sign):
-            signature = self._signature(
-                task, publication.message_id, publication.headers, key_id, publication.body
+            signed = self._signed(
+                task, publication.message_id, publication.headers, publication.body
             )
-            return replace(
-                publication,
-                headers={**publication.headers, names.SIGNATURE: f"{key_id}:{signature}"},
-            )
+            return replace(publication, headers={**publication.headers, names.SIGNATURE: signed})
         return publication
 
     def open(
@@ -187,13 +175,7 @@ class Seal:
             raise InvalidMessage(f"messages of {task!r} are encrypted, and this one is not")
         signature = headers.get(names.SIGNATURE)
         if signature is not None:
-            key_id, _, given = str(signature).partition(":")
-            expected = self._signature(task, task_id, headers, key_id, body)
-            if not hmac.compare_digest(given.encode(), expected.encode()):
-                raise InvalidMessage(
-                    f"its signature (key {_short(key_id)}) is wrong: somebody without the key has "
-                    "written or changed it"
-                )
+            self._check(task, task_id, headers, body, str(signature))
         elif self._required and _fits(task, self._sign):
             raise InvalidMessage(f"messages of {task!r} are signed, and this one is not")
         return body, content_type
@@ -213,21 +195,72 @@ class Seal:
                 "written or changed it"
             ) from None
 
-    def _signature(
-        self, task: str, task_id: str, headers: Mapping[str, object], key_id: str, body: bytes
-    ) -> str:
-        words = _words(task, task_id, headers, key_id)
-        digest = hmac.digest(self._key(key_id, b"sign"), words + body, sha256)
-        return base64.b64encode(digest).decode()
+    def _signed(self, task: str, task_id: str, headers: Mapping[str, object], body: bytes) -> str:
+        """The value of the header."""
+        if self._signatures is None:
+            key_id = "" if self._keys is None else self._keys.current
+            digest = self._digest(_words(task, task_id, headers, key_id) + body, key_id)
+            return f"{key_id}:{base64.b64encode(digest).decode()}"
+        if not isinstance(self._signatures, SigningKeys):
+            raise ConfigurationError(
+                f"messages of {task!r} are signed, and here are public keys, which only check: "
+                "Seal(signatures=SigningKeys(...)) where it is published"
+            )
+        key_id = self._signatures.current
+        made = self._signatures.sign(_by_ed25519(task, task_id, headers, key_id, body))
+        return f"{_ED25519}:{key_id}:{base64.b64encode(made).decode()}"
+
+    def _check(
+        self, task: str, task_id: str, headers: Mapping[str, object], body: bytes, signature: str
+    ) -> None:
+        """Refuse a wrong signature. Which kind is accepted is said here, not by the message."""
+        kind, _, rest = signature.partition(":")
+        if self._signatures is None or (kind != _ED25519 and not self._required and self._keys):
+            key_id, _, given = signature.partition(":")
+            digest = self._digest(_words(task, task_id, headers, key_id) + body, key_id)
+            right = hmac.compare_digest(given.encode(), base64.b64encode(digest))
+        else:
+            if kind != _ED25519:
+                raise InvalidMessage(f"messages of {task!r} are signed with Ed25519; this is not")
+            key_id, _, given = rest.partition(":")
+            if not self._signatures.knows(key_id):
+                raise _unknown(key_id)
+            data = _by_ed25519(task, task_id, headers, key_id, body)
+            right = self._signatures.fits(key_id, _bytes(given), data)
+        if not right:
+            raise InvalidMessage(
+                f"its signature (key {_short(key_id)}) is wrong: somebody without the key has "
+                "written or changed it"
+            )
+
+    def _digest(self, data: bytes, key_id: str) -> bytes:
+        return hmac.digest(self._key(key_id, b"sign"), data, sha256)
 
     def _key(self, key_id: str, use: bytes) -> bytes:
-        key = self._keys.derived(key_id, use)
+        key = None if self._keys is None else self._keys.derived(key_id, use)
         if key is None:
-            raise InvalidMessage(
-                f"it is sealed with key {_short(key_id)}, which is not known here; give this "
-                "worker the key"
-            )
+            raise _unknown(key_id)
         return key
+
+
+def _unknown(key_id: str) -> InvalidMessage:
+    return InvalidMessage(
+        f"it is sealed with key {_short(key_id)}, which is not known here; give this worker the key"
+    )
+
+
+def _by_ed25519(
+    task: str, task_id: str, headers: Mapping[str, object], key_id: str, body: bytes
+) -> bytes:
+    """What is signed; other than what an HMAC or a cipher takes, whatever the keys are."""
+    return b"ed25519 " + _words(task, task_id, headers, key_id) + body
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _words(task: str, task_id: str, headers: Mapping[str, object], key_id: str) -> bytes:

@@ -40,7 +40,11 @@ def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
         ran = scene.ledger.wait(2, "ran")
         scene.rabbit.wait_ready("default.dlq", 3)
 
-        # Then what is sealed has run, and the rest is dead-lettered
+        # Then the executors have the library of the keys, and the worker process has not
+        assert "cryptography" in mapped(ran[0]["pid"])
+        assert "cryptography" not in mapped(worker.process.pid)
+
+        # And what is sealed has run, and the rest is dead-lettered
         assert {line["text"] for line in ran} == {"the secret", "signed"}
 
         # And when one who has the keys edits a letter, it is signed again and runs
@@ -57,3 +61,8 @@ def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
         assert reasons == {"invalid-message"}
         for one in (app, forger, plain):
             one.close()
+
+
+def mapped(pid: int) -> str:
+    """The files that a process has in its memory (proc_pid_maps(5))."""
+    return Path(f"/proc/{pid}/maps").read_text()

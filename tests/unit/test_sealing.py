@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rmqwork import App, TaskMessage, chain
+from rmqwork import App, TaskMessage, chord, group
+from rmqwork.canvas.freeze import replacement
 from rmqwork.errors import ConfigurationError
 from rmqwork.execution import Prepared, TaskRunner
 from rmqwork.options import CallOptions
@@ -30,6 +32,9 @@ class Pay(TaskMessage, name="pay.card", version=2):
 
 class Note(TaskMessage, name="note.take"):
     text: str
+
+
+class Free(TaskMessage, name="free.run"): ...
 
 
 def app(seal: Seal | None, **settings: Any) -> App:
@@ -143,11 +148,32 @@ def test_who_has_no_keys_says_that_it_cannot_read_it() -> None:
     assert "content_type" in text
 
 
-def test_a_sealed_task_is_no_part_of_a_workflow() -> None:
+WORKFLOWS: dict[str, Callable[[Any, Any], Any]] = {
+    "the first of a chain": lambda sealed, plain: (sealed | plain).delay(),
+    "the last of a chain": lambda sealed, plain: (plain | sealed).delay(),
+    "in a group": lambda sealed, plain: group(plain, sealed).delay(),
+    "the body of a chord": lambda sealed, plain: chord([plain, plain], sealed).delay(),
+    "a link": lambda sealed, plain: plain.apply_async(link=sealed),
+    "with a link": lambda sealed, plain: sealed.apply_async(link=plain),
+    "of failures": lambda sealed, plain: plain.apply_async(link_error=sealed),
+    "in the place of a task": lambda sealed, plain: replacement(plain | sealed, "id"),
+}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
+def test_a_sealed_task_is_no_part_of_a_workflow(workflow: Callable[[Any, Any], Any]) -> None:
+    """Said when it is built, in one line: the workers that would make its message have no key."""
     made = app(both())
-    note = made.tasks["note.take"]
-    with pytest.raises(ConfigurationError, match="sealed"):
-        chain(note.si(Note(text="a")), note.si(Note(text="b"))).delay()
+
+    @made.task
+    def free(message: Free) -> None: ...
+
+    sealed, plain = made.tasks["note.take"].si(Note(text="a")), free.si(Free())
+    with pytest.raises(ConfigurationError) as refused:
+        workflow(sealed, plain)
+    text = str(refused.value)
+    assert text.startswith("messages of 'note.take' are sealed, and those of a workflow are made")
+    assert "\n" not in text
 
 
 def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
