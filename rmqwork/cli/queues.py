@@ -83,10 +83,12 @@ async def look(link: Link, app: App, rates: Rates) -> dict[str, Any]:
 async def _queue(
     link: Link, queue: Queue, more: dict[str, dict[str, Any]] | None
 ) -> dict[str, Any]:
-    from rmqwork.topology import dead_letter_queue
+    from rmqwork.topology import dead_letter_queue, suspects_queue
 
-    depths = [depth for name in queue.consumed() if (depth := await link.depth(name)) is not None]
+    by_name = {name: await link.depth(name) for name in queue.consumed()}
+    depths = [depth for depth in by_name.values() if depth is not None]
     dead = await link.depth(dead_letter_queue(queue.name))
+    suspects = by_name.get(suspects_queue(queue.name))
     known = [] if more is None else [more.get(name, {}) for name in queue.consumed()]
     return {
         "queue": queue.name,
@@ -94,6 +96,7 @@ async def _queue(
         "type": known[0].get("type", queue.type) if known else queue.type,
         "ready": sum(depth.messages for depth in depths) if depths else None,
         "consumers": depths[0].consumers if depths else None,
+        "suspects": None if suspects is None else suspects.messages,
         "dead_letters": None if dead is None else dead.messages,
         "unacked": sum(one.get("unacked", 0) for one in known) if known else None,
         "in_per_s": known[0].get("in_per_s") if known else None,
@@ -120,6 +123,9 @@ def _print(out: Console, state: dict[str, Any], clear: bool) -> None:
         out.clear()
     out.print(table(columns, rows, state["broker"]))
     out.print(f"waiting in the delay queues: {state['delayed']}")
+    if suspects := [one for one in state["queues"] if one["suspects"]]:
+        told = ", ".join(f"{one['suspects']} of {one['queue']}" for one in suspects)
+        out.print(f"suspects: {told} (among the ready; their workers keep dying)")
     unroutable = state["unroutable"]
     out.print(f"unroutable: {'absent' if unroutable is None else unroutable}")
     sys.stdout.flush()

@@ -18,7 +18,8 @@ queue that was just made is not relied on alone), a message comes into both, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -125,7 +126,7 @@ class Migration:
                 not as it should be.
         """
         for _ in range(_ROUNDS):
-            try:
+            with self._interruptible():
                 match phase(self._wanted, await self._look()):
                     case Phase.DONE:
                         self._say(f"{self._queue!r} is as the app says")
@@ -134,27 +135,41 @@ class Migration:
                         await self._empty_old()
                     case Phase.FILL_NEW:
                         await self._fill_new()
-            except (ChannelClosed, ManagementError) as error:
-                raise Interrupted(
-                    f"the migration of {self._queue!r} was interrupted: {error}; nothing is "
-                    "lost: run it again, it goes on where it was"
-                ) from error
         raise RmqworkError(
             f"{self._queue!r} was made again by somebody else, {_ROUNDS} times, with other "
             "properties; stop the workers and publishers of the old version, and run it again"
         )
 
     async def undo(self) -> None:
-        """Put the old queue back into service, with the messages that have waited."""
-        found = await self._look()
-        if self._room not in found.queues:
-            return
-        if self._queue not in found.queues:
-            raise RmqworkError(
-                f"{self._queue!r} is deleted already; run it again without --undo to finish"
-            )
-        await self._giving.declare(self._sources(found, self._queue))
-        await self._fill()
+        """Put the old queue back into service, with the messages that have waited.
+
+        Safe to be killed in and to be done again.
+
+        Raises:
+            Interrupted: a connection was lost; what was begun can be gone on with.
+            RmqworkError: it is too late: the old queue is deleted.
+        """
+        with self._interruptible():
+            found = await self._look()
+            if self._room not in found.queues:
+                self._say(f"{self._queue!r} is in service: there is nothing to undo")
+                return
+            if self._queue not in found.queues:
+                raise RmqworkError(
+                    f"{self._queue!r} is deleted already; run it again without --undo to finish"
+                )
+            await self._giving.declare(self._sources(found, self._queue))
+            await self._fill()
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        try:
+            yield
+        except (ChannelClosed, ManagementError) as error:
+            raise Interrupted(
+                f"the migration of {self._queue!r} was interrupted: {error}; nothing is "
+                "lost: run it again, it goes on where it was"
+            ) from error
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────
 

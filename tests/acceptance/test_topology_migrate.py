@@ -26,6 +26,7 @@ RATE = 500
 SAMPLED = 6.0
 """Seconds: the broker's statistics are at most 5 s old."""
 KILLS = [float(at) for at in os.environ.get("MIGRATE_KILLS", "2.0").split(",") if at]
+UNDO_KILLS = [float(at) for at in os.environ.get("MIGRATE_UNDO_KILLS", "1.5").split(",") if at]
 
 
 class Publisher(threading.Thread):
@@ -59,7 +60,9 @@ class Publisher(threading.Thread):
 
 
 @pytest.mark.slow
-def test_from_classic_to_quorum_under_load(vhost_url: str, broker: Broker, tmp_path: Path) -> None:
+def test_from_classic_to_quorum_and_back_under_load(
+    vhost_url: str, broker: Broker, tmp_path: Path
+) -> None:
     # Given a worker and a publisher of the old version: 500 messages a second to a classic queue
     (tmp_path / "new_version.py").write_text(APP)
     management, place = manage(broker, vhost_url)
@@ -71,13 +74,26 @@ def test_from_classic_to_quorum_under_load(vhost_url: str, broker: Broker, tmp_p
         publisher.start()
         until(lambda: scene.ledger.count("ran") > RATE, "a worker at work")
 
-        # When the queue is migrated, by an operator who is killed at first
+        def types() -> dict[str, str]:
+            found = json.loads(management.call("GET", f"queues/{place}?columns=name,type"))
+            return {queue["name"]: queue["type"] for queue in found}
+
+        # When the queue is migrated, by an operator who is killed at first, and undoes it
         for seconds in KILLS:
-            migrating = _migrate(tmp_path, vhost_url, broker)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                migrating.wait(seconds)
-            migrating.kill()
-            print(f"killed after {seconds:g} s: {migrating.wait(10)}")
+            _kill(_migrate(tmp_path, vhost_url, broker), seconds)
+        for seconds in UNDO_KILLS:
+            _kill(_migrate(tmp_path, vhost_url, broker, "--undo"), seconds)
+            print(sorted(name for name in types() if name.startswith("classic")))
+        undone = _migrate(tmp_path, vhost_url, broker, "--undo")
+        assert undone.wait(60) == 0
+
+        # Then the old queue is in service
+        assert types()["classic"] == "classic"
+        assert "classic.migrating" not in types()
+        so_far = scene.ledger.count("ran")
+        until(lambda: scene.ledger.count("ran") > so_far + RATE, "a worker at work again")
+
+        # When it is migrated after all
         migrating = _migrate(tmp_path, vhost_url, broker)
         assert migrating.wait(60) == 0
         time.sleep(random.uniform(0.5, 1.0))
@@ -93,19 +109,25 @@ def test_from_classic_to_quorum_under_load(vhost_url: str, broker: Broker, tmp_p
         ran = [line["id"] for line in scene.ledger.lines("ran") if line["id"] in ids]
         twice = len(ran) - len(ids)
         print(f"{len(ids)} messages, {twice} ran twice, {len(KILLS)} kills")
-        found = json.loads(management.call("GET", f"queues/{place}?columns=name,type"))
-        types = {queue["name"]: queue["type"] for queue in found}
-        assert types["classic"] == "quorum"
-        assert "classic.migrating" not in types
+        assert types()["classic"] == "quorum"
+        assert "classic.migrating" not in types()
         assert scene.rabbit.depth("classic.dlq") == (0, 0)
         assert worker.process.poll() is None
         assert worker.stop() == 0
 
 
-def _migrate(folder: Path, url: str, broker: Broker) -> subprocess.Popen[bytes]:
+def _kill(migrating: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        migrating.wait(seconds)
+    migrating.kill()
+    print(f"killed after {seconds:g} s: {migrating.wait(10)}")
+
+
+def _migrate(folder: Path, url: str, broker: Broker, *more_options: str) -> subprocess.Popen[bytes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RMQWORK_")}
     more = {"RMQWORK_BROKER": url, "PYTHONPATH": f"{ROOT}:{folder}"}
     if broker.management_url:
         more["RMQWORK_MANAGEMENT_URL"] = broker.management_url
     verb = ["topology", "migrate", "new_version:app", "classic", "--sampled", str(SAMPLED)]
+    verb += more_options
     return subprocess.Popen([sys.executable, "-m", "rmqwork", *verb], env={**kept, **more})
