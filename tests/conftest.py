@@ -18,6 +18,7 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rmqwork.testing.broker import Broker, start_broker, vhost
 
@@ -28,6 +29,10 @@ os.environ.setdefault("RMQWORK_NEW_QUEUE_WAIT", "0")
 # that they start and send it to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more of the machine's other work than of ours.
+settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any load")
 
 BROKER_FIXTURES = {"broker", "broker_version", "fragile_broker", "vhost_url"}
 ADDRESS = "rmqwork_broker_desk"  # the key under which xdist's workers are told the socket

@@ -75,6 +75,8 @@ class _Reloader:
         self._paths = [str(path) for path in paths]
         self._stop = threading.Event()
         self._worker: subprocess.Popen[bytes] | None = None
+        self._missed: int | None = None
+        """A signal that came while there was no worker, or while one was being started."""
 
     def run(self) -> int:
         """Until SIGINT or SIGTERM; returns the last worker's exit code."""
@@ -107,6 +109,8 @@ class _Reloader:
         self._stop.set()
         if self._worker is not None:
             self._worker.send_signal(number)
+        else:
+            self._missed = number
 
     def _start(self) -> None:
         from rmqwork.worker.executors.parent import die_with_parent
@@ -117,6 +121,8 @@ class _Reloader:
             process_group=0,
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),
         )
+        if self._missed is not None:  # else it would be waited for, and never told
+            self._worker.send_signal(self._missed)
 
     def _notice_end(self) -> None:
         if self._worker is not None and self._worker.poll() is not None:

@@ -223,9 +223,14 @@ class InProcessExecutor:
     def _receive(self, message: Message) -> None:
         if self.state is State.DEAD:
             return
-        numbers = message[1] if message[0] == "back" else message[1:2]
-        for number in numbers:
-            self._sent.pop(number, None)
+        match message:
+            case ("o" | "cancelled", number, *_):
+                self._sent.pop(number, None)
+            case ("back", numbers):
+                for number in numbers:
+                    self._sent.pop(number, None)
+            case _:  # other numbers than a delivery's: of a ping, of a publish
+                pass
         self._events.on_messages(cast("Executor", self), [message])
 
     def _ready(self) -> None:
