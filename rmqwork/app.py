@@ -149,11 +149,23 @@ class App(Publishing):
         problems = self._router.problems((task.name, task.queue) for task in self.tasks.values())
         for task in self.tasks.values():
             _note(problems, task.warm)
+            problems += self._check_partition_key(task)
         _note(problems, self.topology)
         _note(problems, self._check_results)
         _note(problems, self._check_event_loop)
         if problems:
             raise ConfigurationError("\n  ".join([f"App {self.name!r}:", *problems]))
+
+    def _check_partition_key(self, task: Task[..., Any]) -> list[str]:
+        """What is wrong with the key of a task that goes to a queue with partitions."""
+        try:
+            partitioning = self._router.partitioning(self._router.home(task.name, task.queue))
+        except RmqworkError:
+            return []  # the router's problem, and told as such
+        if partitioning is None:
+            return []
+        problem = partitioning.problem(task.name, task.partition_key, task.parameters.names)
+        return [] if problem is None else [problem]
 
     def _check_results(self) -> None:
         """Build what writes results, and see that they can be written."""

@@ -56,6 +56,7 @@ class QueueEntry:
         bounded: whether a publish to it can be refused because it is full.
         consumed: the names of the queues that a worker for it reads, the main one first.
         kill_switch: when less is to be taken from it.
+        partitioned: whether what it is read from are its partitions.
     """
 
     name: str
@@ -63,11 +64,19 @@ class QueueEntry:
     bounded: bool
     consumed: tuple[str, ...]
     kill_switch: KillSwitch | None = None
+    partitioned: bool = False
 
     @classmethod
     def of(cls, queue: Queue) -> QueueEntry:
         """The entry of a queue."""
-        return cls(queue.name, queue.type, queue.bounded, queue.consumed(), queue.kill_switch)
+        return cls(
+            queue.name,
+            queue.type,
+            queue.bounded,
+            queue.consumed(),
+            queue.kill_switch,
+            queue.partitions is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

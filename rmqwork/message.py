@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from rmqwork.errors import ConfigurationError
+from rmqwork.partitions import check_field, check_key
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -40,12 +41,14 @@ class MessageInfo:
         queue: the queue of its messages, unless the call or the app's routes say otherwise.
         version: of its fields.
         upcasters: by the version that they start from.
+        partition_key: the field that chooses among the partitions of the queue.
     """
 
     name: str
     queue: str | None = None
     version: int = 1
     upcasters: dict[int, Upcaster] = field(default_factory=dict)
+    partition_key: str | None = None
 
 
 class TaskMessage(BaseModel):
@@ -56,7 +59,8 @@ class TaskMessage(BaseModel):
             width: int = Field(gt=0)
 
     Class keywords: ``name`` (required; each subclass has its own, a parametrised generic has that
-    of its origin), ``queue``, ``version``, and those of pydantic's ``ConfigDict``. Messages are
+    of its origin), ``queue``, ``version``, ``partition_key`` (the field that chooses a partition
+    of the queue), and those of pydantic's ``ConfigDict``. Messages are
     frozen. A body with a field that the class does not have is invalid, unless the class sets
     ``extra``. Bytes travel as base64 (JSON has none), ``nan`` and ``inf`` as strings (pydantic
     would make null of them). Fields may be called ``name``, ``queue`` or ``version``.
@@ -83,6 +87,7 @@ class TaskMessage(BaseModel):
             name: str = ...,
             queue: str | None = ...,
             version: int = ...,
+            partition_key: str | None = ...,
             **config: Unpack[ConfigDict],
         ) -> None: ...
 
@@ -100,6 +105,7 @@ class TaskMessage(BaseModel):
         cls.__rmqwork__ = _info_of(cls.__qualname__, keywords)
         for name, info in cls.model_fields.items():
             _check_field(cls, name, info)
+        check_field(cls.__rmqwork__.partition_key, cls.model_fields, f"class {cls.__qualname__}")
 
     @classmethod
     def upcast(cls, from_version: int) -> Callable[[Upcaster], Upcaster]:
@@ -165,11 +171,12 @@ def check_task_name(name: object, where: str) -> str:
 
 
 def _info_of(where: str, keywords: dict[str, Any]) -> MessageInfo:
-    unknown = sorted(set(keywords) - {"name", "queue", "version"})
+    unknown = sorted(set(keywords) - {"name", "queue", "version", "partition_key"})
     if unknown:
         raise ConfigurationError(
             f"class {where}: unknown keyword {', '.join(map(repr, unknown))}; "
-            "a TaskMessage takes name, queue and version, and pydantic's configuration"
+            "a TaskMessage takes name, queue, version and partition_key, and pydantic's "
+            "configuration"
         )
     if "name" not in keywords:
         raise ConfigurationError(
@@ -181,7 +188,10 @@ def _info_of(where: str, keywords: dict[str, Any]) -> MessageInfo:
         raise ConfigurationError(f"class {where}: queue is the name of a queue, not {queue!r}")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ConfigurationError(f"class {where}: version is a number from 1, not {version!r}")
-    return MessageInfo(check_task_name(keywords["name"], f"class {where}"), queue, version)
+    key = keywords.get("partition_key")
+    check_key(key, f"class {where}")
+    name = check_task_name(keywords["name"], f"class {where}")
+    return MessageInfo(name, queue, version, partition_key=key)
 
 
 def _check_field(cls: type[TaskMessage], name: str, info: FieldInfo) -> None:

@@ -61,6 +61,13 @@ class Parameters:
     dependants: Mapping[str, Dependant]
     is_async: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what a message carries: the fields of its class, or the arguments."""
+        if self.message is not None:
+            return tuple(self.message.model_fields)
+        return tuple(argument.name for argument in self.arguments)
+
 
 def parameters_of(
     function: Callable[..., Any], where: str, localns: Mapping[str, Any] | None

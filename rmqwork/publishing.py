@@ -11,6 +11,7 @@ from rmqwork import codec
 from rmqwork.canvas.signature import Composable, Signature
 from rmqwork.canvas.work import Step, Work
 from rmqwork.config import Settings, load_settings
+from rmqwork.encoded import Encoded, encode_message
 from rmqwork.errors import ConfigurationError
 from rmqwork.message import TaskMessage, check_task_name
 from rmqwork.options import CallOptions, PublishOptions, parse
@@ -19,7 +20,6 @@ from rmqwork.results import AsyncResult
 from rmqwork.results.asking import Asking
 from rmqwork.routing import Route, Router
 from rmqwork.sending import Sender, warn_on_loop
-from rmqwork.task import Encoded, encode_message
 from rmqwork.transport.port import PublishPort
 from rmqwork.types import Publication
 
@@ -191,7 +191,9 @@ class Publishing(TaskRegistry):
 
     def route(self, encoded: Encoded, options: CallOptions) -> Route:
         """Where a message goes; see `Router.resolve`."""
-        return self._router.resolve(encoded.name, encoded.queue, encoded.value, options)
+        return self._router.resolve(
+            encoded.name, encoded.queue, encoded.value, options, encoded.partition_key
+        )
 
     def send(self, publications: Sequence[Publication], timeout: float | None) -> None:
         """Publish what a workflow begins with, and wait for the confirms.

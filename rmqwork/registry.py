@@ -94,6 +94,7 @@ class TaskRegistry:
         hard_time_limit: float | None = None,
         isolated: bool = False,
         ignore_result: bool = False,
+        partition_key: str | None = None,
     ) -> TaskDecorator: ...
 
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -112,6 +113,8 @@ class TaskRegistry:
             hard_time_limit: seconds after which the process that runs it is killed.
             isolated: whether each run gets a process of its own.
             ignore_result: whether nobody wants its result.
+            partition_key: the parameter that chooses among the partitions of its queue (function
+                style).
 
         Raises:
             ConfigurationError: the function, its name or an option cannot be used; or there is a

@@ -9,6 +9,7 @@ from typing import Any
 
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.options import CallOptions
+from rmqwork.partitions import Partitioning
 from rmqwork.topology import TASKS_EXCHANGE, Exchange, Queue
 
 _KEY_BYTES = 255
@@ -73,6 +74,7 @@ class Router:
             )
         queues = list(queues)
         self._queues = {queue.name: Route(TASKS_EXCHANGE, queue.name) for queue in queues}
+        self._partitioned = {q.name: p for q in queues if (p := q.partitioning) is not None}
         bound = (binding.exchange_name for queue in queues for binding in queue.bindings)
         self._exchanges = {TASKS_EXCHANGE, *bound, *(exchange.name for exchange in exchanges)}
         self._default = default_queue
@@ -80,19 +82,46 @@ class Router:
         self._function = routes if callable(routes) else None
         self._fixed: dict[tuple[str, str | None], Route] = {}
 
-    def resolve(self, name: str, queue: str | None, message: object, options: CallOptions) -> Route:
+    def resolve(
+        self,
+        name: str,
+        queue: str | None,
+        message: object,
+        options: CallOptions,
+        partition_key: str | None = None,
+    ) -> Route:
         """The route of one message.
 
         Args:
             name: the task's name.
             queue: what its message class or its ``@app.task`` says.
-            message: for a callable route.
+            message: for a callable route, and with the key that chooses a partition.
             options: of the call.
+            partition_key: what its message class or its ``@app.task`` says.
 
         Raises:
-            ConfigurationError: a queue or an exchange that the app does not have.
-            InvalidMessage: a routing key above 255 bytes.
+            ConfigurationError: a queue or an exchange that the app does not have; or a queue with
+                partitions, and no key for them, or a priority.
+            InvalidMessage: a routing key above 255 bytes, or a message without its partition key.
         """
+        route = self._queue_or_exchange(name, queue, message, options)
+        found = self._partitioned.get(route.routing_key) if self._partitioned else None
+        if found is None or route.exchange != TASKS_EXCHANGE:
+            return route
+        if options.priority is not None:
+            raise ConfigurationError(
+                f"task {name!r} goes to queue {found.queue!r}, whose partitions keep order: a "
+                "priority would break it; leave priority= out"
+            )
+        return Route(TASKS_EXCHANGE, found.choose(name, partition_key, message))
+
+    def partitioning(self, queue: str | None) -> Partitioning | None:
+        """How a queue chooses among its partitions; None: it has none."""
+        return None if queue is None else self._partitioned.get(queue)
+
+    def _queue_or_exchange(
+        self, name: str, queue: str | None, message: object, options: CallOptions
+    ) -> Route:
         if options.queue is not None:
             return self._to(options.queue, f"the call's queue= of task {name!r}")
         if options.exchange is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rmqwork.arguments import Arguments
@@ -16,11 +15,13 @@ from rmqwork.canvas.making import MakesSignatures
 from rmqwork.codec import ArgumentsBody, Body, MessageBody, dump_arguments, dump_message
 from rmqwork.context import Context
 from rmqwork.dependencies import Injector
+from rmqwork.encoded import Encoded, encode_message
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.ids import uuid7
 from rmqwork.message import TaskMessage, check_task_name, message_info
 from rmqwork.options import NO_OPTIONS, CallOptions, merge, parse
 from rmqwork.parameters import Parameters, parameters_of
+from rmqwork.partitions import check_field
 from rmqwork.results.values import Returns
 from rmqwork.task_options import TaskOptions
 
@@ -34,25 +35,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A message that is ready but for its route and its id.
-
-    Args:
-        name: the task's.
-        body: its JSON.
-        version: of the message class.
-        queue: what the class, or the task, says.
-        value: the message, or the arguments by name: what a callable route sees.
-    """
-
-    name: str
-    body: bytes
-    version: int
-    queue: str | None
-    value: object
 
 
 class Task(MakesSignatures[P, R]):
@@ -168,6 +150,14 @@ class Task(MakesSignatures[P, R]):
         return self.task_options.queue if message is None else message_info(message).queue
 
     @property
+    def partition_key(self) -> str | None:
+        """The field that its message class or its ``@app.task`` names for partitions."""
+        message = self.parameters.message
+        if message is None:
+            return self.task_options.partition_key
+        return message_info(message).partition_key
+
+    @property
     def version(self) -> int:
         """The version of its message class; 1 in the function style."""
         message = self.parameters.message
@@ -242,7 +232,8 @@ class Task(MakesSignatures[P, R]):
         if cls is None:
             values = self.arguments.bind(args, kwargs)
             body = dump_arguments(self.name, self.arguments, values)
-            return Encoded(self.name, body, 1, self.task_options.queue, values)
+            options = self.task_options
+            return Encoded(self.name, body, 1, options.queue, values, options.partition_key)
         if len(args) != 1 or kwargs:
             raise InvalidMessage(f"{self.name}: takes one {cls.__name__} and nothing else")
         return encode_message(self._own(args[0], cls))
@@ -311,21 +302,6 @@ class AsyncTask(Task[P, R]):
         return call.arun(self._context_here(), args, kwargs)
 
 
-def encode_message(message: TaskMessage) -> Encoded:
-    """A message of any class, also of one whose handler is not here.
-
-    Raises:
-        InvalidMessage: it is no `TaskMessage`, or cannot be written as JSON.
-    """
-    if not isinstance(message, TaskMessage):
-        raise InvalidMessage(
-            f"only a TaskMessage can be published, not {type(message).__name__}; a function-style "
-            "task is published by its delay()"
-        )
-    info = message_info(message)
-    return Encoded(info.name, dump_message(message), info.version, info.queue, message)
-
-
 def make_task(
     registry: TaskRegistry,
     function: Callable[..., Any],
@@ -363,6 +339,12 @@ def make_task(
             f"{where}: write queue={options.queue!r} at class {parameters.message.__name__}, so "
             "that whoever publishes the message without this function routes it alike"
         )
+    if parameters.message is not None and options.partition_key is not None:
+        raise ConfigurationError(
+            f"{where}: write partition_key={options.partition_key!r} at class "
+            f"{parameters.message.__name__}, so that whoever publishes it chooses alike"
+        )
+    check_field(options.partition_key, parameters.names, where)
     injector = None
     if parameters.dependants:
         injector = Injector(

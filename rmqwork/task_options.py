@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from rmqwork.errors import ConfigurationError
+from rmqwork.partitions import check_key
 from rmqwork.retry import Retry
 
 
@@ -20,6 +21,8 @@ class TaskOptions:
         hard_time_limit: seconds after which the process that runs it is killed.
         isolated: whether each run has a process of its own.
         ignore_result: whether nobody wants its result.
+        partition_key: the parameter that chooses among the partitions of the queue (function
+            style; a message class has its own).
 
     Raises:
         ConfigurationError: values that cannot be used.
@@ -31,6 +34,7 @@ class TaskOptions:
     hard_time_limit: float | None = None
     isolated: bool = False
     ignore_result: bool = False
+    partition_key: str | None = None
 
     def __post_init__(self) -> None:
         queue: object = self.queue
@@ -51,6 +55,7 @@ class TaskOptions:
         for name in ("isolated", "ignore_result"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} is True or False")
+        check_key(self.partition_key, "@app.task")
 
 
 def _is_above_0(value: object) -> bool:

@@ -6,13 +6,14 @@ publisher, which may not know the tasks, declares the same as a worker.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from rmqwork.errors import ConfigurationError
 from rmqwork.kill_switch import KillSwitch
+from rmqwork.naming import check_above_0, check_name
+from rmqwork.partitions import Partitioning, check_key, check_partitions, partition_queues
 
 TASKS_EXCHANGE: Final = "rmqwork.tasks"
 """The topic exchange that tasks go through unless the app says otherwise."""
@@ -25,7 +26,6 @@ QueueType = Literal["quorum", "classic"]
 ExchangeType = Literal["topic", "direct", "fanout", "headers"]
 
 _DELIVERY_LIMIT: Final = 1_000_000
-_NAME_BYTES: Final = 255
 _OURS: Final = (
     UNROUTABLE,
     RETURN_EXCHANGE,
@@ -72,7 +72,7 @@ class Exchange:
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_name("exchange", self.name)
+        check_name("exchange", self.name)
         if self.type not in ("topic", "direct", "fanout", "headers"):
             raise ConfigurationError(
                 f"exchange {self.name!r}: unknown type {self.type!r}; "
@@ -121,6 +121,10 @@ class Queue:
             RabbitMQ 4.x have priorities without it.
         message_ttl: seconds after which a waiting message goes to the dead-letter queue.
         kill_switch: when workers are to take less from it, because its tasks fail.
+        partitions: the number of queues ``<name>.0`` … that it consists of, for work in order;
+            each is worked on one message at a time.
+        partition_key: the field whose value chooses the partition, for messages whose task does
+            not name one.
         arguments: further ``x-`` arguments of the declaration.
     """
 
@@ -132,16 +136,18 @@ class Queue:
     max_priority: int | None = None
     message_ttl: float | None = None
     kill_switch: KillSwitch | None = None
+    partitions: int | None = None
+    partition_key: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_name("queue", self.name, room=15)
+        check_name("queue", self.name, room=15)
         if self.type not in ("quorum", "classic"):
             raise ConfigurationError(
                 f"queue {self.name!r}: unknown type {self.type!r}; use 'quorum' or 'classic'"
             )
         for name in ("max_length", "max_length_bytes", "message_ttl"):
-            _check_above_0(self.name, name, getattr(self, name))
+            check_above_0(self.name, name, getattr(self, name))
         if not isinstance(self.kill_switch, KillSwitch | None):
             raise ConfigurationError(
                 f"queue {self.name!r}: kill_switch is a KillSwitch(...), not {self.kill_switch!r}"
@@ -155,6 +161,29 @@ class Queue:
             if self.max_priority not in range(1, 256):
                 raise ConfigurationError(f"queue {self.name!r}: max_priority must be 1 to 255")
         object.__setattr__(self, "bindings", _bindings(self.name, self.bindings))
+        self._check_partitions()
+
+    def _check_partitions(self) -> None:
+        check_key(self.partition_key, f"queue {self.name!r}")
+        if self.partitions is not None:
+            forbidden = {
+                "type='classic'": self.type != "quorum" and "only a quorum queue keeps order",
+                "bindings": self.bindings and "the publisher chooses the partition",
+                "max_length": self.bounded and "what returns would go beside the others",
+                "kill_switch": self.kill_switch and "a partition waits for its first message",
+            }
+            check_partitions(self.name, self.partitions, forbidden)
+        elif self.partition_key is not None:
+            raise ConfigurationError(
+                f"queue {self.name!r}: partition_key is for partitions=…, which it has not"
+            )
+
+    @property
+    def partitioning(self) -> Partitioning | None:
+        """How it chooses among its partitions; None: it has none."""
+        if self.partitions is None:
+            return None
+        return Partitioning(self.name, self.partitions, self.partition_key)
 
     @property
     def bounded(self) -> bool:
@@ -185,6 +214,8 @@ class Queue:
             arguments["x-max-length-bytes"] = self.max_length_bytes
         if self.max_priority is not None:
             arguments["x-max-priority"] = self.max_priority
+        if self.partitions is not None:
+            arguments["x-single-active-consumer"] = True
         if self.message_ttl is not None:
             arguments["x-message-ttl"] = int(self.message_ttl * 1000)
         arguments.update(self.arguments)
@@ -196,41 +227,14 @@ class Queue:
 
     def consumed(self) -> tuple[str, ...]:
         """The names of the queues that a worker for this queue reads, the main one first."""
+        if self.partitions is not None:
+            return partition_queues(self.name, self.partitions)
         names = [self.name]
         if self.bounded:
             names.append(due_queue(self.name))
         if self.type == "quorum":
             names.append(suspects_queue(self.name))
         return tuple(names)
-
-
-def _check_name(kind: str, name: object, room: int = 0) -> None:
-    if not name:
-        raise ConfigurationError(f"{'an' if kind == 'exchange' else 'a'} {kind} needs a name")
-    if not isinstance(name, str):
-        raise ConfigurationError(f"the name of {kind} {name!r} is not a text")
-    if not name.isprintable():
-        raise ConfigurationError(f"{kind} {name!r}: its name has characters that no one can see")
-    if kind == "queue" and "," in name:
-        raise ConfigurationError(
-            f"queue {name!r}: a name has no comma, which separates names on the command line"
-        )
-    if len(name.encode()) > _NAME_BYTES - room:
-        raise ConfigurationError(
-            f"the name of {kind} {name[:40]!r}… is longer than {_NAME_BYTES - room} bytes"
-        )
-    if name.startswith("amq."):
-        raise ConfigurationError(f"{kind} {name!r}: the prefix 'amq.' is the broker's own")
-
-
-def _check_above_0(queue: str, name: str, value: object) -> None:
-    if value is None:
-        return
-    kinds: tuple[type, ...] = (int, float) if name == "message_ttl" else (int,)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ConfigurationError(f"queue {queue!r}: {name} is a number, not {value!r}")
-    if not 0 < value < math.inf:  # type: ignore[operator]
-        raise ConfigurationError(f"queue {queue!r}: {name} must be above 0")
 
 
 def _bindings(queue: str, given: object) -> tuple[Binding, ...]:
@@ -323,10 +327,10 @@ def queue_plan(queue: Queue) -> list[Declaration]:
     The exchanges of its bindings must have been declared before.
     """
     arguments = queue.declared_arguments()
-    plan: list[Declaration] = [
-        DeclareQueue(dead_letter_queue(queue.name), _unlimited_quorum()),
-        DeclareQueue(queue.name, arguments),
-    ]
+    letters = DeclareQueue(dead_letter_queue(queue.name), _unlimited_quorum())
+    if queue.partitions is not None:
+        return [letters, *_partitions_plan(queue.consumed(), arguments)]
+    plan: list[Declaration] = [letters, DeclareQueue(queue.name, arguments)]
     if queue.type == "quorum":
         suspects = suspects_queue(queue.name)
         plan.append(DeclareQueue(suspects, _without(arguments, _LENGTHS | {"x-message-ttl"})))
@@ -340,6 +344,15 @@ def queue_plan(queue: Queue) -> list[Declaration]:
         source = binding.exchange_name
         plan.append(Bind(source, queue.name, binding.routing_key, binding.arguments))
         plan.append(Bind(due_exchange(source), back, binding.routing_key, binding.arguments))
+    return plan
+
+
+def _partitions_plan(names: Iterable[str], arguments: Mapping[str, object]) -> list[Declaration]:
+    """The partitions of a queue: each has its way in and its ways back."""
+    plan: list[Declaration] = []
+    sources = (RETURN_EXCHANGE, TASKS_EXCHANGE, due_exchange(TASKS_EXCHANGE))
+    for name in names:
+        plan += [DeclareQueue(name, arguments), *(Bind(source, name, name) for source in sources)]
     return plan
 
 

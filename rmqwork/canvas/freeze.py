@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rmqwork.canvas.work import NOTHING, Chain, Group, Step, Work
+from rmqwork.encoded import Encoded
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.ids import uuid7
 from rmqwork.options import CallOptions
-from rmqwork.task import Encoded
 
 Node = dict[str, Any]
 
@@ -158,10 +158,10 @@ def _encoded(step: Step) -> Encoded:
     if step.items is not None:
         bodies = [task.encode(args, {}).body for args in step.items]
         body = b'{"items":[' + b",".join(bodies) + b"]}"
-        return Encoded(task.name, body, task.version, task.queue, NOTHING)
+        return Encoded(task.name, body, task.version, task.queue, NOTHING, task.partition_key)
     if step.is_open:
         values, body = task.filling.given(step.args, step.kwargs, is_open=True)
-        return Encoded(task.name, body, task.version, task.queue, values)
+        return Encoded(task.name, body, task.version, task.queue, values, task.partition_key)
     return task.encode(step.args, step.kwargs)
 
 

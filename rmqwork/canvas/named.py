@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork import codec
+from rmqwork.encoded import Encoded
 from rmqwork.errors import InvalidMessage
 from rmqwork.options import CallOptions, parse
-from rmqwork.task import Encoded
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -74,6 +74,7 @@ class NamedTask:
         into: see `NamedFilling`.
         version: of its fields.
         queue: that its message class names, if that is known.
+        partition_key: likewise.
     """
 
     app: App
@@ -81,6 +82,7 @@ class NamedTask:
     into: str | None = None
     version: int = 1
     queue: str | None = None
+    partition_key: str | None = None
 
     @property
     def registry(self) -> App:
@@ -106,7 +108,7 @@ class NamedTask:
         """See `Task.encode`."""
         fields = dict(kwargs)
         body = codec.dump_fields(self.name, fields)
-        return Encoded(self.name, body, self.version, self.queue, fields)
+        return Encoded(self.name, body, self.version, self.queue, fields, self.partition_key)
 
     def call_options(self, given: Mapping[str, Any], below: Mapping[str, Any]) -> CallOptions:
         """See `Task.call_options`."""

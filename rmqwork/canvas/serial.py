@@ -54,7 +54,7 @@ def of_message(app: App, message: TaskMessage, immutable: bool) -> Step:
     task = app.tasks.get(info.name)
     if task is not None:
         return Step(task, (message,), immutable=immutable)
-    named = NamedTask(app, info.name, None, info.version, info.queue)
+    named = NamedTask(app, info.name, None, info.version, info.queue, info.partition_key)
     return Step(named, (), json.loads(dump_message(message)), immutable=immutable)
 
 

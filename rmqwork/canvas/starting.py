@@ -21,9 +21,9 @@ from rmqwork.types import Publication
 
 if TYPE_CHECKING:
     from rmqwork.app import App
+    from rmqwork.encoded import Encoded
     from rmqwork.publishing import Publishing
     from rmqwork.results import AsyncResult
-    from rmqwork.task import Encoded
 
 
 def start(work: Work, verbs: tuple[str, str]) -> AsyncResult[Any]:

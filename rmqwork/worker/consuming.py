@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
@@ -15,6 +14,7 @@ from rmqwork.publisher import STABLE, backoff
 from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
+from rmqwork.worker.consumed import Consumed, Served
 
 _log = logging.getLogger(__name__)
 _STOP_TIMEOUT: Final = 2.0
@@ -33,7 +33,13 @@ class Consumer(Protocol):
         """Deliveries of this channel can be settled no more; they will come again."""
 
     def paused(self, queue: str) -> None:
-        """A queue has no consumer any more: nothing of it comes until it is resumed."""
+        """A queue, or a partition, has no consumer any more: nothing of it comes until it is
+        resumed."""
+
+    def holds(self, partition: str) -> bool:
+        """Whether a task of a partition runs: its consumer must not end before, because the next
+        message would go to the next consumer.
+        """
 
 
 class Companion(Protocol):
@@ -46,30 +52,13 @@ class Companion(Protocol):
         """Returns when consumption may begin, as far as the companion is concerned."""
 
 
-@dataclass(slots=True, eq=False)
-class _Served:
-    """One of the worker's queues."""
-
-    name: str
-    sources: tuple[str, ...]
-    prefetch: int
-    timeout: float | None = None
-    channel: ConsumeChannel | None = None
-    tags: list[str] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    paused: set[str] = field(default_factory=set)
-    at_rest: bool = False
-    """Without consumers because it is paused, or was until just now."""
-
-
 class Consumption:
     """The consuming connection: never publishes.
 
     Args:
         connector: where connections come from.
         plan: what is declared on each new connection.
-        queues: ``(queue, names of the queues it is read from, prefetch, consumer timeout)``; the
-            timeout in seconds, None = the broker's, may be left out.
+        queues: what is consumed.
         consumer: takes deliveries.
         name: shown in the broker's list of connections.
     """
@@ -78,20 +67,21 @@ class Consumption:
         self,
         connector: Connector,
         plan: Sequence[Declaration],
-        queues: Sequence[
-            tuple[str, tuple[str, ...], int] | tuple[str, tuple[str, ...], int, float | None]
-        ],
+        queues: Sequence[Consumed],
         consumer: Consumer,
         name: str,
     ) -> None:
         self._connector = connector
         self._plan = plan
-        self._queues = {queue: _Served(queue, *rest) for queue, *rest in queues}  # type: ignore[arg-type]
+        self._served = [Served(*one) for one in queues]
+        self._queues: dict[str, list[Served]] = {}
+        for served in self._served:
+            self._queues.setdefault(served.queue, []).append(served)
         self._consumer = consumer
         self._name = name
         self._link: Link | None = None
         self._stop = asyncio.Event()
-        self._serving: list[asyncio.Task[None]] = []
+        self._serving: dict[Served, asyncio.Task[None]] = {}
         self._following: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
         """Set once the first connection stands and all is declared."""
@@ -109,30 +99,46 @@ class Consumption:
             bool(served.tags or served.paused or served.at_rest)
             and served.channel is not None
             and served.channel.is_open
-            for served in self._queues.values()
+            for served in self._served
         )
 
     def reasons(self, queue: str) -> frozenset[str]:
         """Why a queue is paused; empty: it is not."""
-        return frozenset(self._queues[queue].paused)
+        return frozenset(self._queues[queue][0].paused)
+
+    def halts(self, partition: str) -> bool:
+        """Whether a partition is paused, by itself or with its queue."""
+        return any(served.paused for served in self._served if served.partition == partition)
 
     def pause(self, queue: str, reason: str) -> None:
         """End a queue's consumers until no reason is left; `Consumer.paused` is called then."""
-        self._queues[queue].paused.add(reason)
-        self._queues[queue].changed.set()
+        for served in self._queues[queue]:
+            served.paused.add(reason)
+            served.changed.set()
 
     def resume(self, queue: str, reason: str) -> None:
         """Take back a reason for which a queue was paused."""
-        self._queues[queue].paused.discard(reason)
-        self._queues[queue].changed.set()
+        for served in self._queues[queue]:
+            served.paused.discard(reason)
+            served.changed.set()
+
+    def look_again(self, partition: str) -> None:
+        """A partition's task has ended: its consumer may end, if it is to."""
+        for served in self._served:
+            if served.partition == partition and (served.paused or self._stop.is_set()):
+                served.changed.set()
+
+    def serves(self, partition: str) -> bool:
+        """Whether a partition has a consumer here, which would be given what is given back."""
+        return any(served.tags for served in self._served if served.partition == partition)
 
     def prefetch(self, queue: str) -> int:
         """The prefetch that a queue's consumer has, or is about to have."""
-        return self._queues[queue].prefetch
+        return self._queues[queue][0].prefetch
 
     def set_prefetch(self, queue: str, prefetch: int) -> None:
         """Change a queue's prefetch: a new consumer takes over from the old one."""
-        served = self._queues[queue]
+        served = self._queues[queue][0]
         if served.prefetch != prefetch:
             served.prefetch = prefetch
             served.changed.set()
@@ -173,25 +179,34 @@ class Consumption:
             await self._link.declare(self._plan)
 
     async def stop(self) -> None:
-        """End all consumers; what they delivered can still be settled."""
+        """End all consumers; what they delivered can still be settled. A partition's whose task
+        runs ends after that.
+        """
         self._stop.set()
         self.may_start.set()
-        for served in self._queues.values():
+        for served in self._served:
             served.changed.set()
-        if self._serving:
-            await asyncio.wait(self._serving, timeout=_STOP_TIMEOUT)
-        for task in self._serving:
+        held = {served for served in self._serving if self._holds(served)}
+        await self._end(served for served in self._serving if served not in held)
+
+    async def _end(self, those: Iterable[Served]) -> None:
+        """Let these be served no more; cut off where the broker does not answer."""
+        tasks = [self._serving.pop(served) for served in list(those)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_TIMEOUT)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """Disconnect, after the broker has seen all that was settled."""
         self._stop.set()
+        await self._end(self._serving)
         following, self._following = self._following, None
         if following is not None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        for served in self._queues.values():
+        for served in self._served:
             if served.channel is not None and served.channel.is_open:
                 with contextlib.suppress(ChannelClosed, TimeoutError):
                     await asyncio.wait_for(served.channel.synced(), _STOP_TIMEOUT)
@@ -230,18 +245,21 @@ class Consumption:
             await self.companion.known()
         if self._stop.is_set():
             return
-        self._serving = [
-            loop.create_task(self._serve(link, served), name=f"rmqwork-consume-{served.name}")
-            for served in self._queues.values()
-        ]
+        self._serving = {
+            served: loop.create_task(
+                self._serve(link, served), name=f"rmqwork-consume-{served.name}"
+            )
+            for served in self._served
+        }
         await lost.wait()
-        for task in self._serving:
+        tasks, self._serving = list(self._serving.values()), {}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._link = None
         raise BrokerUnavailable(f"the connection was lost: {'; '.join(reasons)}; reconnecting")
 
-    async def _serve(self, link: Link, served: _Served) -> None:
+    async def _serve(self, link: Link, served: Served) -> None:
         """Keep one queue consumed while its connection stands."""
         attempt = 0
         while not self._over(link):
@@ -264,7 +282,7 @@ class Consumption:
     def _over(self, link: Link) -> bool:
         return self._stop.is_set() or not link.is_open
 
-    async def _serve_once(self, link: Link, served: _Served) -> None:
+    async def _serve_once(self, link: Link, served: Served) -> None:
         """Consume one queue until its channel or one of its consumers ends, or `stop`.
 
         Raises:
@@ -283,11 +301,12 @@ class Consumption:
         channel: ConsumeChannel = await link.open_consuming(closed)
         served.channel = channel
         try:
-            while not (reasons or self._stop.is_set()):
+            while not (reasons or (self._stop.is_set() and not self._holds(served))):
                 served.changed.clear()
                 if served.paused:
-                    await self._pause(served, channel)
-                else:
+                    if not self._holds(served):
+                        await self._pause(served, channel)
+                elif not (self._stop.is_set() or (served.partition and served.tags)):
                     await self._consume(served, channel, ended)
                 await served.changed.wait()
         except ChannelClosed as error:
@@ -296,21 +315,24 @@ class Consumption:
         if not reasons:
             for tag in tags:
                 await channel.cancel(tag)
+            served.let_go()
+            if served.partition is not None:
+                self._consumer.paused(served.name)
             return
         if link.is_open and channel.is_open:
             await self._give_up(served, channel)
         raise ChannelClosed(0, "; ".join(reasons))
 
     async def _consume(
-        self, served: _Served, channel: ConsumeChannel, ended: Callable[[str], None]
+        self, served: Served, channel: ConsumeChannel, ended: Callable[[str], None]
     ) -> None:
         """Start the consumers of a queue; they take over from those that it had."""
         old, fresh = served.tags, list[str]()
         for source in served.sources:
             tag = await channel.consume(
                 source,
-                prefetch=1 if source == suspects_queue(served.name) else served.prefetch,
-                deliver=lambda delivery: self._consumer.delivered(served.name, delivery),
+                prefetch=1 if source == suspects_queue(served.queue) else served.prefetch,
+                deliver=served.receiver(self._consumer.delivered),
                 cancelled=ended,
                 arguments=self._arguments(served),
             )
@@ -320,14 +342,18 @@ class Consumption:
         for tag in old:
             await channel.cancel(tag)
 
-    async def _pause(self, served: _Served, channel: ConsumeChannel) -> None:
+    async def _pause(self, served: Served, channel: ConsumeChannel) -> None:
         tags, served.tags = served.tags, []
         served.at_rest = True
         for tag in tags:
             await channel.cancel(tag)
+        served.let_go()
         self._consumer.paused(served.name)
 
-    def _arguments(self, served: _Served) -> dict[str, object]:
+    def _holds(self, served: Served) -> bool:
+        return served.partition is not None and self._consumer.holds(served.partition)
+
+    def _arguments(self, served: Served) -> dict[str, object]:
         """Of a consumer. Older brokers know its timeout as a policy or a setting of theirs only."""
         if served.timeout is None or self.server < _TIMEOUT_OF_CONSUMERS:
             return {}
@@ -337,25 +363,25 @@ class Consumption:
         """Say what somebody has to set on a broker that takes no timeout from a consumer."""
         if self.server >= _TIMEOUT_OF_CONSUMERS:
             return
-        for served in self._queues.values():
+        for queue, (served, *_) in self._queues.items():
             if served.timeout is not None:
                 _log.warning(
                     "queue %r has tasks that may run for longer than RabbitMQ %s lets a delivery "
                     "wait (30 min by default): a run beyond that is repeated; set the policy "
                     "consumer-timeout (3.12 and later) of this queue, or consumer_timeout in "
                     "rabbitmq.conf, to %d ms",
-                    served.name,
+                    queue,
                     ".".join(map(str, self.server)),
                     round(served.timeout * 1000),
                 )
 
-    async def _give_up(self, served: _Served, channel: ConsumeChannel) -> None:
+    async def _give_up(self, served: Served, channel: ConsumeChannel) -> None:
         """A consumer was cancelled by the broker: begin again on a channel of its own."""
         self._lost(served, channel)
         with contextlib.suppress(ChannelClosed):
             await channel.close()
 
-    def _lost(self, served: _Served, channel: ConsumeChannel) -> None:
+    def _lost(self, served: Served, channel: ConsumeChannel) -> None:
         if served.channel is channel:
             served.channel = None
             served.tags = []

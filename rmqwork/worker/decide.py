@@ -56,7 +56,14 @@ class HandBack:
     """Give it back to its queue, without blame."""
 
 
-Decision = Ack | PublishThenAck | HandBack
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep it, its partition with it, and look at it again after ``delay`` seconds."""
+
+    delay: float
+
+
+Decision = Ack | PublishThenAck | HandBack | Hold
 
 
 def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) -> Decision:
@@ -79,7 +86,7 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
         case TryAgain(_, delay, counts, evidence):
             changed: dict[str, object] = {names.ATTEMPT: held.attempt}
             if counts:
-                changed = {names.ATTEMPT: held.attempt + 1, HISTORY: _history(held, evidence, host)}
+                changed = {names.ATTEMPT: held.attempt + 1, HISTORY: history(held, evidence, host)}
             answer = reply(held, record.retry(evidence)) if held.delivery.reply_to else ()
             return PublishThenAck(again(held, delay, changed, back_to), answer)
         case Replaced(_, node):
@@ -88,7 +95,8 @@ def decide(held: Held, outcome: Outcome, host: str, back_to: str | None = None) 
             return _give_up(held, reason, evidence, host)
 
 
-def _history(held: Held, evidence: Evidence, host: str) -> str:
+def history(held: Held, evidence: Evidence, host: str) -> str:
+    """The header that remembers the attempts of a message, this one among them."""
     step = Step(held.attempt, utc_now(), host, told(evidence.type, evidence.message))
     return remembered(held.delivery.headers, step)
 
@@ -113,6 +121,9 @@ def unknown_task(held: Held, what: str, grace: float, host: str) -> Decision:
         return _give_up(held, Reason.UNKNOWN_TASK, evidence, host)
     shortest, longest = _UNKNOWN_WAIT
     wait = min(max(grace / _UNKNOWN_STEPS, shortest), longest, left)
+    if held.partition is not None:  # on the delay queues, it would be overtaken
+        held.delivery.headers = {**held.delivery.headers, names.UNKNOWN_SINCE: since}
+        return Hold(wait)
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
 
 
@@ -258,7 +269,7 @@ def _origin(held: Held) -> dict[str, object]:
         # a delayed first publish comes from a delay queue, and names the exchange that it was for
         names.EXCHANGE: delivery.headers.get(DUE_HEADER, delivery.exchange),
         names.ROUTING_KEY: delivery.routing_key,
-        names.QUEUE: held.queue,
+        names.QUEUE: held.home,
     }
 
 

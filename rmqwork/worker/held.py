@@ -17,6 +17,8 @@ class Stage(Enum):
 
     READY = "ready"
     """In this process, not given to an executor."""
+    WAITING = "waiting"
+    """Of a partition: its next attempt is not due yet, and nothing overtakes it."""
     SENT = "sent"
     """With an executor, which may have started it."""
     FINISHED = "finished"
@@ -42,6 +44,8 @@ class Held:
         lane: where it runs: ``thread`` or ``async``.
         alone: whether it is to run in a process without others.
         carried: the workflow that it is of, if any; known after triage.
+        partition: the partition that it came from; None = its queue has none.
+        suspected: whether it may have killed what held it, and is to run alone therefore.
     """
 
     number: int
@@ -53,6 +57,13 @@ class Held:
     stage: Stage = Stage.READY
     alone: bool = False
     carried: Carried | None = None
+    partition: str | None = None
+    suspected: bool = False
+
+    @property
+    def home(self) -> str:
+        """The broker's queue that it belongs to: its partition, or its queue."""
+        return self.partition or self.queue
 
     @property
     def settleable(self) -> bool:
@@ -73,7 +84,9 @@ class Held:
         if not message_id:
             return None
         replay = number_header(self.delivery, names.REPLAY, 0)
-        return (self.queue, message_id, self.attempt, replay, hash(self.delivery.body))
+        # As delivered: in a partition, further attempts are made in place.
+        attempt = self.attempt if self.partition is None else attempt_of(self.delivery)
+        return (self.home, message_id, attempt, replay, hash(self.delivery.body))
 
 
 def number_header(delivery: Delivery, name: str, default: int) -> int:

@@ -7,6 +7,7 @@ import itertools
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,3 +153,26 @@ class Stacks:
             "executor": executor.pid,
             "stack": stack,
         }
+
+
+def detail_of(worker: Worker) -> Mapping[str, object]:
+    """What probes and people are told."""
+    return {
+        "worker": worker.plan.name,
+        "app": worker.plan.manifest.app,
+        "queues": [queue for queue, _ in worker.plan.queues],
+        "consuming": worker.consumption.consuming,
+        "publishing": worker.publisher.connected,
+        "started": worker.consumption.may_start.is_set(),
+        "stopping": worker.stopping,
+        "executors": worker.staff.summary(),
+        "running": len(list(worker.dispatcher.running)),
+        "waiting": len(worker.ready),
+        "waiting_in_place": worker.lines.waiting,
+        "settling": len(worker.settlement.open),
+        "joins": worker.joins.open,
+        "dropped_replies": worker.settlement.dropped_replies,
+        **worker.control.detail(),
+        "kill_switches": worker.switches.detail(),
+        "problem": str(worker.consumption.problem or worker.publisher.problem or ""),
+    }

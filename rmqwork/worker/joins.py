@@ -37,6 +37,7 @@ from rmqwork.publisher import Publisher, backoff
 from rmqwork.transport.port import Connector, ConsumeChannel
 from rmqwork.types import Delivery, Publication
 from rmqwork.worker.consequences import dead_letter, of_end
+from rmqwork.worker.consumed import Consumed
 from rmqwork.worker.consuming import Consumption
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.replies import KeptFailures
@@ -122,7 +123,7 @@ class Joiner:
         self._consumption = Consumption(
             self._connector,
             shards.plan(),
-            [(name, (name,), shards.PREFETCH) for name in shards.names()],
+            [Consumed(name, (name,), shards.PREFETCH) for name in shards.names()],
             self,
             f"rmqwork worker {self._plan.name} (joins)",
         )
@@ -182,6 +183,10 @@ class Joiner:
 
     def paused(self, queue: str) -> None:
         """Shards are never paused; see `rmqwork.worker.consuming.Consumer`."""
+
+    def holds(self, partition: str) -> bool:
+        """Shards have no partitions; see `rmqwork.worker.consuming.Consumer`."""
+        return False
 
     async def _tick(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from rmqwork.errors import ConfigurationError
 from rmqwork.grace import check_termination, limit_of, shortage
 from rmqwork.manifest import Manifest
 from rmqwork.topology import Declaration, suspects_queue
+from rmqwork.worker.consumed import Consumed
 from rmqwork.worker.flow import wanted_prefetch
 from rmqwork.worker.options import WorkerOptions
 
@@ -84,17 +85,24 @@ class WorkerPlan:
         name = suspects_queue(queue)
         return name if name in self.manifest.queues[queue].consumed else None
 
-    def consumers(self) -> list[tuple[str, tuple[str, ...], int, float | None]]:
-        """What `Consumption` takes: each queue, its sources, prefetch and consumer timeout."""
-        return [
-            (
-                queue,
-                self.sources(queue),
-                self.first_prefetch(queue),
-                self.consumer_timeout(queue),
-            )
-            for queue, _ in self.queues
-        ]
+    def is_partitioned(self, queue: str) -> bool:
+        """Whether a queue consists of partitions."""
+        return self.manifest.queues[queue].partitioned
+
+    def consumers(self) -> list[Consumed]:
+        """What `Consumption` takes: what is consumed on a channel of its own."""
+        found: list[Consumed] = []
+        for queue, _ in self.queues:
+            timeout = self.consumer_timeout(queue)
+            if self.is_partitioned(queue):
+                found += [
+                    Consumed(queue, (name,), 1, timeout, partition=name)
+                    for name in self.sources(queue)
+                ]
+            else:
+                prefetch = self.first_prefetch(queue)
+                found.append(Consumed(queue, self.sources(queue), prefetch, timeout))
+        return found
 
     def consumer_timeout(self, queue: str) -> float | None:
         """Seconds in which a delivery of a queue must be settled, or the broker takes it back:

@@ -16,7 +16,7 @@ from typing import Final
 from rmqwork.batch import Batch
 from rmqwork.errors import PublishError, Unroutable
 from rmqwork.publisher import Publisher, backoff
-from rmqwork.worker.decide import Ack, Decision, HandBack, PublishThenAck
+from rmqwork.worker.decide import Ack, Decision, HandBack, Hold, PublishThenAck
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.unconfirmed import Left, left
@@ -73,6 +73,8 @@ class Settlement:
             case PublishThenAck():
                 self.open.add(held)
                 self._publish(held, decision, 0)
+            case Hold():
+                raise TypeError("it keeps its delivery: see rmqwork.worker.lines")
 
     def _ack(self, held: Held) -> None:
         held.delivery.channel.ack(held.delivery)  # type: ignore[attr-defined]

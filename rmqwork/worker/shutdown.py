@@ -106,7 +106,7 @@ def _return_unstarted(worker: Worker) -> None:
     """The consumers are cancelled: what has not started goes back, in delivery order."""
     returned, worker.returned = worker.returned or [], None
     unstarted = [*returned, *worker.ready.clear(), *worker.dispatcher.suspects]
-    unstarted += worker.switches.remove(lambda _: True)
+    unstarted += worker.switches.remove(lambda _: True) + worker.lines.remove(lambda _: True)
     worker.dispatcher.suspects.clear()
     for held in sorted(unstarted, key=lambda held: held.number):
         worker.hand_back(held)

@@ -13,7 +13,7 @@ from typing import Final
 from rmqwork.batch import Batch
 from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
-from rmqwork.outcome import Evidence, Failure, Outcome, Reason
+from rmqwork.outcome import Evidence, Failure, Outcome, Reason, TryAgain
 from rmqwork.publisher import Publisher
 from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
@@ -24,6 +24,7 @@ from rmqwork.worker.consuming import Consumption
 from rmqwork.worker.control import Control
 from rmqwork.worker.decide import (
     HandBack,
+    Hold,
     PublishThenAck,
     again,
     decide,
@@ -32,9 +33,11 @@ from rmqwork.worker.delivering import give
 from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
 from rmqwork.worker.flow import Throughput, changed_prefetch, wanted_prefetch
-from rmqwork.worker.held import Held, attempt_of
+from rmqwork.worker.held import Held, Stage, attempt_of
+from rmqwork.worker.inspecting import detail_of
 from rmqwork.worker.joins import Joiner
 from rmqwork.worker.kill_switch import KillSwitches
+from rmqwork.worker.lines import Lines, readopt
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.pool import Template
@@ -91,6 +94,7 @@ class Worker:
         )
         self.control = Control(self)
         self.switches = KillSwitches(self)
+        self.lines = Lines(self)
         self.consumption.companion = self.control.follower
         self._triage = Triage(plan, lambda: self.consumption.server, self.control.revoked)
         self.progress = ProgressReplies(self.publisher)
@@ -120,12 +124,24 @@ class Worker:
         """A message has come; see `rmqwork.worker.consuming.Consumer`."""
         task_id = delivery.message_id or uuid7()
         held = Held(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
+        held.partition = self.lines.partition_of(delivery)
         if held.came_before and self._recalled(held):
             return
         if self.stopping:
             self.hand_back(held)
-            return
+        else:
+            self.consider(held)
+
+    def next_number(self) -> int:
+        """A number that no delivery of this worker has had."""
+        return next(self._numbers)
+
+    def consider(self, held: Held) -> None:
+        """Have a delivery run, unless something else is decided of it."""
         decision = self._triage.decide(held)
+        if isinstance(decision, Hold):
+            self.lines.hold(held, decision.delay)
+            return
         if decision is not None:
             self.kept.settle(held, decision)
             return
@@ -136,7 +152,10 @@ class Worker:
         """Have a delivery run as soon as there is room for it, and its queue's switch lets it."""
         if not self.switches.admits(held):
             return
-        if held.delivery.queue == suspects_queue(held.queue) or self.is_isolated(held):
+        if held.partition is not None and not self.lines.admits(held):
+            return
+        suspected = held.suspected or held.delivery.queue == suspects_queue(held.queue)
+        if suspected or self.is_isolated(held):
             self.dispatcher.suspect([held])
             self.staff.see_to_suspects()
         else:
@@ -152,7 +171,9 @@ class Worker:
         known = self.memory.recall(held)
         if isinstance(known, Held):
             _log.info("%s was delivered again while it runs; its run goes on", held.task_id)
-            known.delivery = held.delivery
+            readopt(known, held.delivery)
+            if known.stage is Stage.WAITING:
+                self.lines.adopted(known)
         elif known is not None:
             _log.info("%s was delivered again after it was done; it is settled", held.task_id)
             self.settlement.unsettled = max(0, self.settlement.unsettled - 1)
@@ -170,6 +191,7 @@ class Worker:
         for held in (*self.dispatcher.running, *self.settlement.open):
             if held.delivery.channel is channel:
                 self.memory.runs_on(held)
+        self.lines.channel_lost(channel)
 
     # ── outcomes come back from executors ─────────────────────────────────────────────────────
 
@@ -216,6 +238,8 @@ class Worker:
         if outcome is None:
             self.unfinished.append(held)
             self.hand_back(held)
+        elif held.partition is not None and isinstance(outcome, TryAgain):
+            self.lines.retry(held, outcome, alone=crashed)
         else:
             self.switches.ended(held, outcome)
             back_to = self.plan.suspects(held.queue) if crashed else None
@@ -247,7 +271,7 @@ class Worker:
     def remove(self, unwanted: Callable[[Held], bool]) -> list[Held]:
         """Take those that are unwanted of the deliveries that no executor has."""
         waiting = self.ready.remove(unwanted) + self.dispatcher.suspects.remove(unwanted)
-        return waiting + self.switches.remove(unwanted)
+        return waiting + self.switches.remove(unwanted) + self.lines.remove(unwanted)
 
     def refuse(self, held: Held, reason: Reason, evidence: Evidence) -> None:
         """Dead-letter a delivery that has not run, and must not any more."""
@@ -255,7 +279,14 @@ class Worker:
 
     def paused(self, queue: str) -> None:
         """A queue is not consumed any more; see `rmqwork.worker.consuming.Consumer`."""
-        self.control.put_down(queue)
+        if queue in self.lines:
+            self.lines.put_down(queue)
+        else:
+            self.control.put_down(queue)
+
+    def holds(self, partition: str) -> bool:
+        """See `rmqwork.worker.consuming.Consumer`."""
+        return self.lines.holds(partition)
 
     def suspected(self, helds: Sequence[Held]) -> None:
         """Deliveries that ran in a process that died: they run again, isolated. Those whose
@@ -267,7 +298,9 @@ class Worker:
 
     def hand_back(self, held: Held) -> None:
         """Give a delivery back to its queue; not before the consumers are cancelled."""
-        if self.returned is not None:
+        if held.partition is not None:
+            self.lines.hand_back(held)
+        elif self.returned is not None:
             self.returned.append(held)
         elif hand_back_counts(delivery_count(held.delivery), self.consumption.server):
             self.settlement.settle(held, PublishThenAck(again(held, 0.0, {})))
@@ -277,6 +310,8 @@ class Worker:
     def _settled(self, held: Held) -> None:
         self._throughput[held.queue].add()
         self.switches.gone(held)
+        if held.partition is not None:
+            self.lines.gone(held)
 
     def _progress(
         self, executor: Executor, number: int, current: float, total: float | None
@@ -336,6 +371,7 @@ class Worker:
             self.pulse.beat(self.staff.answering(), self.last_tick)
             self.control.revoking.chase()
             self.switches.watch()
+            self.lines.watch()
             if self.consumption.consuming and not self.stopping:
                 self.settlement.unsettled = 0  # what is not settled comes again, to whomever
             if self.plan.prefetch is None and not self.stopping:
@@ -344,7 +380,7 @@ class Worker:
     def _follow_throughput(self) -> None:
         for queue, throughput in self._throughput.items():
             rate = throughput.rate(TICK)
-            if self.switches.restricts(queue):
+            if self.switches.restricts(queue) or self.plan.is_partitioned(queue):
                 continue
             wanted = wanted_prefetch(self.plan.capacity(queue, self._lanes[queue]), rate)
             changed = changed_prefetch(self.consumption.prefetch(queue), wanted)
@@ -353,21 +389,4 @@ class Worker:
 
     def detail(self) -> Mapping[str, object]:
         """What probes and people are told."""
-        return {
-            "worker": self.plan.name,
-            "app": self.plan.manifest.app,
-            "queues": [queue for queue, _ in self.plan.queues],
-            "consuming": self.consumption.consuming,
-            "publishing": self.publisher.connected,
-            "started": self.consumption.may_start.is_set(),
-            "stopping": self.stopping,
-            "executors": self.staff.summary(),
-            "running": len(list(self.dispatcher.running)),
-            "waiting": len(self.ready),
-            "settling": len(self.settlement.open),
-            "joins": self.joins.open,
-            "dropped_replies": self.settlement.dropped_replies,
-            **self.control.detail(),
-            "kill_switches": self.switches.detail(),
-            "problem": str(self.consumption.problem or self.publisher.problem or ""),
-        }
+        return detail_of(self)

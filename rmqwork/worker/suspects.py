@@ -23,6 +23,9 @@ _COUNTS_HAND_BACKS_UNTIL: Final = (4, 3)
 _BLAMED_AT: Final = 2
 _BLAMED_AT_WITH_HAND_BACKS: Final = 5
 _REPUBLISHED_AT: Final = 3
+_ALONE_AT_WITH_HAND_BACKS: Final = 10
+_GIVEN_UP_AT: Final = 10
+_GIVEN_UP_AT_WITH_HAND_BACKS: Final = 20
 
 
 def delivery_count(delivery: Delivery) -> int:
@@ -60,6 +63,29 @@ def died_alone(held: Held, max_attempts: int | None) -> Outcome | None:
         "WorkerCrashed",
         f"{count} times the worker or its connection ended while only this message ran; outages "
         "of the broker or the network count, too",
+    )
+    return Failure(0.0, Reason.WORKER_CRASHED, evidence)
+
+
+def is_suspect_in_place(count: int, server: tuple[int, ...]) -> bool:
+    """Whether a partition's message is to run alone: before RabbitMQ 4.3 each hand-over of its
+    partition counts, too.
+    """
+    return count >= (_ALONE_AT_WITH_HAND_BACKS if server < _COUNTS_HAND_BACKS_UNTIL else _BLAMED_AT)
+
+
+def died_in_place(count: int, max_attempts: int | None, server: tuple[int, ...]) -> Outcome | None:
+    """What becomes of a partition's message whose workers keep dying; None = it runs (again).
+
+    It may have been held, and not started, when some of them died; so many are granted.
+    """
+    most = _GIVEN_UP_AT_WITH_HAND_BACKS if server < _COUNTS_HAND_BACKS_UNTIL else _GIVEN_UP_AT
+    if count < max(most, max_attempts or 0):
+        return None
+    evidence = Evidence(
+        "WorkerCrashed",
+        f"{count} times the worker or its connection ended while this message was the first of "
+        "its partition; outages of the broker or the network count, too",
     )
     return Failure(0.0, Reason.WORKER_CRASHED, evidence)
 

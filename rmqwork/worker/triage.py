@@ -20,7 +20,13 @@ from rmqwork.worker.decide import (
 from rmqwork.worker.held import Held, expired, number_header
 from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.report import report
-from rmqwork.worker.suspects import delivery_count, died_alone, is_suspect
+from rmqwork.worker.suspects import (
+    delivery_count,
+    died_alone,
+    died_in_place,
+    is_suspect,
+    is_suspect_in_place,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +107,8 @@ class Triage:
                 return None
             report(held, outcome)
             return decide(held, outcome, self._plan.name)
+        if held.partition is not None:
+            return self._suspicion_in_place(held)
         if is_suspect(delivery_count(held.delivery), self._server()):
             _log.warning(
                 "%s: whatever held it died %d times; it will run isolated",
@@ -108,6 +116,19 @@ class Triage:
                 delivery_count(held.delivery),
             )
             return PublishThenAck(move_to_suspects(held))
+        return None
+
+    def _suspicion_in_place(self, held: Held) -> Decision | None:
+        """In a partition nothing may overtake: a suspect runs alone, where it is."""
+        task = self._plan.manifest.tasks[str(held.delivery.type)]
+        count, server = delivery_count(held.delivery), self._server()
+        outcome = died_in_place(count, task.max_attempts, server)
+        if outcome is not None:
+            report(held, outcome)
+            return decide(held, outcome, self._plan.name)
+        if is_suspect_in_place(count, server):
+            held.suspected = True
+            _log.warning("%s: whatever held it died %d times; it runs alone", held.task_id, count)
         return None
 
     def refused(self, held: Held, reason: Reason, evidence: Evidence) -> Decision:

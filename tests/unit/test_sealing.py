@@ -13,12 +13,12 @@ import pytest
 
 from rmqwork import App, TaskMessage, chord, group
 from rmqwork.canvas.freeze import replacement
+from rmqwork.encoded import encode_message
 from rmqwork.errors import ConfigurationError
 from rmqwork.execution import Prepared, TaskRunner
 from rmqwork.options import CallOptions
 from rmqwork.outcome import Failure, Reason
 from rmqwork.sealing import ENCRYPTED_TYPE, Keys, Seal
-from rmqwork.task import encode_message
 from rmqwork.testing import Published
 from rmqwork.types import Publication
 
