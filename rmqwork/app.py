@@ -154,7 +154,7 @@ class App(Publishing):
         _note(problems, self._check_results)
         _note(problems, self._check_event_loop)
         if problems:
-            raise ConfigurationError("\n  ".join([f"App {self.name!r}:", *problems]))
+            raise ConfigurationError("\n  ".join([f"App {self.name!r}:", *dict.fromkeys(problems)]))
 
     def _check_partition_key(self, task: Task[..., Any]) -> list[str]:
         """What is wrong with the key of a task that goes to a queue with partitions."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
-from rmqwork import addresses
+from rmqwork import addresses, celery_words
 from rmqwork.errors import ConfigurationError
 from rmqwork.results.backends import check_address
 from rmqwork.sizes import parse_size
@@ -260,6 +260,7 @@ def _value(name: str, value: object, where: str) -> object:
     if reader is None:
         raise ConfigurationError(
             f"{where}: there is no such setting; there are {', '.join(sorted(_READERS))}"
+            f"{celery_words.of_apps([name])}"
         )
     try:
         return reader(value)

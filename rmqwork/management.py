@@ -7,6 +7,7 @@ milliseconds.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import ssl
 import urllib.error
@@ -22,6 +23,7 @@ TIMEOUT = 60.0  # seconds; deleting a virtual host with many quorum queues takes
 
 
 _NOT_FOUND = 404
+_NO_ANSWER = (OSError, ValueError, http.client.HTTPException)
 
 
 class ManagementError(Exception):
@@ -72,8 +74,8 @@ class Management:
             with error:
                 text = error.read(300).decode(errors="replace")
             raise ManagementError(f"{self.address}: {error.code} {text}", error.code) from None
-        except (OSError, ValueError) as error:
-            raise ManagementError(f"{self.address}: {error}") from None
+        except _NO_ANSWER as error:
+            raise ManagementError(f"{self.address}: {_why(error)}") from None
         return content
 
     def date(self) -> str | None:
@@ -82,8 +84,8 @@ class Management:
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
                 told: str | None = answer.headers.get("Date")
-        except (OSError, ValueError) as error:
-            raise ManagementError(f"{self.address}: {error}") from None
+        except _NO_ANSWER as error:
+            raise ManagementError(f"{self.address}: {_why(error)}") from None
         return told
 
     def answers(self) -> bool:
@@ -117,6 +119,12 @@ class Management:
             except ManagementError as error:
                 if error.status != _NOT_FOUND:
                     raise
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, http.client.HTTPException):
+        return "what answers there does not speak HTTP"
+    return str(getattr(error, "reason", error))
 
 
 def find_management(amqp_url: str, url: str | None = None, timeout: float = 3.0) -> Management:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from rmqwork import celery_words
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.types import Header
 
@@ -200,7 +201,7 @@ def _check_names(given: Mapping[str, Any], where: str) -> None:
     if unknown:
         raise ConfigurationError(
             f"{where}: unknown option {', '.join(map(repr, unknown))}; there are "
-            f"{', '.join(sorted(_NAMES))}"
+            f"{', '.join(sorted(_NAMES))}{celery_words.of_calls(unknown)}"
         )
     for one, other in _RIVALS:
         if one & given.keys() and other & given.keys():

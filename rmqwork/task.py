@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from rmqwork import celery_words
 from rmqwork.arguments import Arguments
 from rmqwork.calling import Call
 from rmqwork.canvas import fitting
@@ -322,18 +323,9 @@ def make_task(
     task_options = dict(given)
     name = task_options.pop("name", None)
     where = f"task {name or getattr(function, '__qualname__', repr(function))!r}"
+    options = _options_of(task_options, where)
     parameters = parameters_of(function, where, localns)
     full_name = _name_of(registry, function, parameters, name, where)
-    try:
-        options = TaskOptions(**task_options)
-    except TypeError:
-        known = ["name", *TaskOptions.__dataclass_fields__]
-        unknown = ", ".join(map(repr, sorted(task_options.keys() - set(known))))
-        raise ConfigurationError(
-            f"{where}: unknown option {unknown}; there are {', '.join(known)}"
-        ) from None
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
     if parameters.message is not None and options.queue is not None:
         raise ConfigurationError(
             f"{where}: write queue={options.queue!r} at class {parameters.message.__name__}, so "
@@ -353,6 +345,19 @@ def make_task(
     cls = AsyncTask if parameters.is_async else Task
     returns = Returns(function, localns)
     return cls(registry, function, parameters, full_name, options, injector, returns)
+
+
+def _options_of(given: Mapping[str, Any], where: str) -> TaskOptions:
+    known = ["name", *TaskOptions.__dataclass_fields__]
+    if unknown := sorted(given.keys() - set(known)):
+        raise ConfigurationError(
+            f"{where}: unknown option {', '.join(map(repr, unknown))}; there are "
+            f"{', '.join(known)}{celery_words.of_tasks(unknown)}"
+        )
+    try:
+        return TaskOptions(**given)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
 
 
 def _name_of(

@@ -56,8 +56,13 @@ class Composable(Generic[R_co]):
         """The same; the callback is published with its value when it has succeeded.
 
         Raises:
-            ConfigurationError: the callback cannot take the value.
+            ConfigurationError: it is no signature, or cannot take the value.
         """
+        if not isinstance(callback, Composable):
+            raise ConfigurationError(
+                f"link takes one signature (task.s(), task.si(…)), not {callback!r}; call it again "
+                "for another"
+            )
         joined((self.work, callback.work))
         return self._with_more("link", callback)
 

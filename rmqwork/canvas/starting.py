@@ -123,7 +123,11 @@ def results_of(app: Publishing, node: Node, parent: AsyncResult[Any] | None) -> 
     if "chain" in node:
         for step in node["chain"]:
             parent = results_of(app, step, parent)
-        return nothing_to_do() if parent is None else parent
+        if parent is None:
+            return nothing_to_do()
+        if not isinstance(parent, GroupResult):  # whose children are its members
+            parent.children += tuple(results_of(app, link, None) for link in node.get("link", ()))
+        return parent
     members = [results_of(app, member, parent) for member in node["group"]]
     return GroupResult(node["id"], members, parent=parent)
 

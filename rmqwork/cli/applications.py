@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -69,6 +70,24 @@ def _work_from(file: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([directory, paths] if paths else [directory])
     if directory not in sys.path:
         sys.path.insert(0, directory)
+
+
+def split_app(arguments: Sequence[str], verb: str, what: str) -> tuple[str | None, str]:
+    """APP, if it is given, and the one thing that a verb is about.
+
+    Raises:
+        ConfigurationError: too few or too many arguments.
+    """
+    if len(arguments) == 1:
+        if default_path() is None:
+            raise ConfigurationError(
+                f"{verb} takes APP {what} where nothing else names APP (RMQWORK_APP), not "
+                f"{arguments[0]!r} alone"
+            )
+        return None, arguments[0]
+    if len(arguments) != 2:
+        raise ConfigurationError(f"{verb} takes [APP] {what}; see rmqwork {verb} --help")
+    return arguments[0], arguments[1]
 
 
 def load(given: str | None) -> App:

@@ -11,6 +11,11 @@ _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 private and unassigned code points, line and paragraph separators."""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 worker``, ``2 workers``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(text: str, *, lines: bool = False) -> str:
     """A text in which every character that could steer a terminal is written as an escape.
 

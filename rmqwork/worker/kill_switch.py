@@ -139,10 +139,10 @@ class KillSwitches:
     def _trip(self, queue: str, guarded: _Guarded) -> None:
         policy = guarded.switch.policy
         _log.error(
-            "queue %r: %g of its tasks or more have failed within %g s; nothing is taken from it "
-            "for %g s, then one message at a time (kill switch)",
+            "queue %r: %.0f %% of its tasks or more have failed within %g s; nothing is taken from "
+            "it for %g s, then one message at a time (kill switch)",
             queue,
-            policy.ratio,
+            100 * policy.ratio,
             policy.window,
             policy.wait,
         )

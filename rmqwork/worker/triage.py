@@ -81,7 +81,7 @@ class Triage:
             return self.refused(held, Reason.EXPIRED, evidence)
         task = self._plan.manifest.tasks.get(delivery.type)
         if task is None:
-            what = f"no task {delivery.type!r} in app {self._plan.manifest.app!r}"
+            what = f"app {self._plan.manifest.app!r} does not know task {delivery.type!r}"
             return self._unknown(held, what)
         version = number_header(delivery, names.VERSION, 1)
         if version > task.version:
@@ -93,7 +93,8 @@ class Triage:
     def _unknown(self, held: Held, what: str) -> Decision:
         grace = self._plan.unknown_task_grace
         if names.UNKNOWN_SINCE not in held.delivery.headers:
-            _log.warning("%s: %s; it waits up to %g s for one that does", held.task_id, what, grace)
+            told = "%s: %s; it waits up to %g s for a worker that does"
+            _log.warning(told, held.task_id, what, grace)
         return unknown_task(held, what, grace, self._plan.name)
 
     def _suspicion(self, held: Held) -> Decision | None:

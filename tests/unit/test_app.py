@@ -247,3 +247,12 @@ def test_many_are_not_one(app, port):
         app.publish_many(Resize(width=1))
 
     assert port.sent == []
+
+
+def test_check_tells_a_problem_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMQWORK_BROKER", "redis://there")
+
+    with pytest.raises(ConfigurationError) as caught:
+        App("shop").check()
+
+    assert str(caught.value).count("RMQWORK_BROKER") == 1

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from rmqwork.cli.applications import connector, load
+from rmqwork.cli.applications import connector, load, split_app
 from rmqwork.cli.checks import COUNT, SECONDS
 from rmqwork.cli.output import note
-from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -52,19 +51,6 @@ def waiting_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def split_app(arguments: Sequence[str], verb: str, what: str) -> tuple[str | None, str]:
-    """APP, if it is given, and the one thing that a verb is about.
-
-    Raises:
-        ConfigurationError: too few or too many arguments.
-    """
-    if len(arguments) == 1:
-        return None, arguments[0]
-    if len(arguments) != 2:
-        raise ConfigurationError(f"{verb} takes [APP] {what}; see rmqwork {verb} --help")
-    return arguments[0], arguments[1]
 
 
 def ask(
@@ -123,9 +109,10 @@ def verdict(answers: Sequence[Answer], expected: int | None, timeout: float) -> 
     for answer in bad:
         note(f"{answer.worker}: {answer.error}")
     if len(answers) < (expected or 1):
+        how_many = f"{len(answers)} of {expected} workers" if expected else "no worker"
         note(
-            f"{len(answers)} of {expected or 'any'} workers answered within {timeout:g} s; are "
-            "they running, on this virtual host, and of this app (--all-apps)?"
+            f"{how_many} answered within {timeout:g} s; are they running, on this virtual host, "
+            "and of this app (--all-apps)?"
         )
         return NOBODY
     return NOBODY if bad else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from rmqwork.cli.control.asking import (
@@ -15,6 +17,7 @@ from rmqwork.cli.control.asking import (
 )
 from rmqwork.cli.output import as_json_option, print_json
 from rmqwork.cli.text import plain
+from rmqwork.errors import ConfigurationError
 
 
 @click.command("log-level")
@@ -35,6 +38,8 @@ def log_level(
     """Set the log level of workers and their executors, until they end: debug, info, warning,
     error."""
     path, level = split_app(arguments, "log-level", "LEVEL")
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigurationError(f"unknown log level {level!r}; use debug, info, warning or error")
     app = load(path)
     said = command(app, "log-level", all_apps, name, level=level, logger=logger)
     answers = ask(app, said, timeout, expected)

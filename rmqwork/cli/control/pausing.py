@@ -13,7 +13,7 @@ from rmqwork.cli.control.asking import (
     waiting_options,
 )
 from rmqwork.cli.output import as_json_option, print_json
-from rmqwork.cli.text import plain
+from rmqwork.cli.text import counted, plain
 from rmqwork.errors import ConfigurationError
 
 
@@ -66,5 +66,5 @@ def _tell(
         print_json({"queue": queue, "paused": verb == "pause", "workers": plain_answers(answers)})
     else:
         word = "paused" if verb == "pause" else "resumed"
-        print(f"{plain(queue)} is {word}; {len(answers)} workers say so")
+        print(f"{plain(queue)} is {word}; {counted(len(answers), 'worker')} answered")
     return 1 if expected is not None and len(answers) < expected else 0

@@ -6,6 +6,7 @@ import click
 
 from rmqwork.cli.applications import load
 from rmqwork.cli.output import as_json_option, print_json
+from rmqwork.cli.text import counted
 from rmqwork.errors import ConfigurationError
 
 
@@ -48,5 +49,5 @@ def revoke(
         print_json({"ids": ids, "workflows": list(workflows), "undo": undo})
     else:
         word = "not revoked any more" if undo else "revoked"
-        print(f"{word}: {len(ids)} tasks, {len(workflows)} workflows")
+        print(f"{word}: {counted(len(ids), 'task')}, {counted(len(workflows), 'workflow')}")
     return 0

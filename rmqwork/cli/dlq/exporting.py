@@ -46,7 +46,12 @@ def export_letters(
         if output is not None:
             target = Path(output)
             part = target.with_name(f"{target.name}.part")
-            out = stack.enter_context(part.open("w", encoding="ascii"))
+            try:
+                out = stack.enter_context(part.open("w", encoding="ascii"))
+            except OSError as error:
+                raise ConfigurationError(
+                    f"--output {output}: cannot be written: {error.strerror}"
+                ) from None
 
         def write(letter: DeadLetter) -> None:
             nonlocal count
@@ -103,14 +108,17 @@ def _read(name: str) -> list[DeadLetter]:
     from rmqwork.deadletters.records import from_line
 
     letters = []
-    with ExitStack() as stack:
-        lines: IO[str] = sys.stdin
-        if name != "-":
-            lines = stack.enter_context(Path(name).open(encoding="utf-8"))
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    letters.append(from_line(line))
-                except ConfigurationError as error:
-                    raise ConfigurationError(f"{name}, line {number}: {error}") from error
+    try:
+        with ExitStack() as stack:
+            lines: IO[bytes] = sys.stdin.buffer
+            if name != "-":
+                lines = stack.enter_context(Path(name).open("rb"))
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        letters.append(from_line(line.decode()))
+                    except (ConfigurationError, UnicodeDecodeError) as error:
+                        raise ConfigurationError(f"{name}, line {number}: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
     return letters

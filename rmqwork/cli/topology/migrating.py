@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rmqwork.cli.applications import connector, load
+from rmqwork.cli.applications import connector, load, split_app
 from rmqwork.cli.checks import SECONDS
 from rmqwork.cli.output import note
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("names", nargs=-1, required=True, metavar="[APP] QUEUE")
+@click.argument("names", nargs=-1, metavar="[APP] QUEUE")
 @click.option(
     "--wait",
     type=SECONDS,
@@ -58,10 +58,8 @@ def migrate(names: tuple[str, ...], wait: float, sampled: float, undo: bool) -> 
     """
     from rmqwork.provision.migration import Patience
 
-    if len(names) > 2:
-        raise click.UsageError("give one APP and one QUEUE")
-    app = load(names[0] if len(names) == 2 else None)
-    asyncio.run(_migrate(app, names[-1], Patience(wait, sampled), undo))
+    path, queue = split_app(names, "topology migrate", "QUEUE")
+    asyncio.run(_migrate(load(path), queue, Patience(wait, sampled), undo))
 
 
 async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None:

@@ -181,6 +181,21 @@ def test_what_is_published_first_and_its_results(app, port):
     assert json.loads(port.sent[-1].body) == {"x": 4, "y": 3}
 
 
+def test_children_of_a_chain_are_what_it_is_linked_to(app, port):
+    add, total = task(app, "add"), task(app, "total")
+
+    result = (add.s(1, 1) | add.s(2)).link(add.s(100)).link(add.s(200)).delay()
+
+    assert [child.task for child in result.children] == ["shop.add", "shop.add"]
+    workflow = str(port.sent[0].headers)
+    assert all(child.id in workflow for child in result.children)
+    assert result.parent.children == ()
+    joined = group(add.s(n, n) for n in range(3)).link(total.s()).delay()
+    assert len(joined.children) == 3  # its members
+    with pytest.raises(ConfigurationError, match="link takes one signature"):
+        add.s(1, 1).link([add.s(1)])
+
+
 async def test_the_twins_for_asyncio(app, port):
     add = task(app, "add")
     await (add.s(2, 2) | add.s(4)).adelay()

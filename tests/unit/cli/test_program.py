@@ -49,6 +49,11 @@ def test_version(run: Run) -> None:
         (["completion", "tcsh"], "'tcsh' is not one of"),
         (["queues", "nowhere.at_all:app"], "there is no module 'nowhere'"),
         (["dev", "shop:app", "--bogus"], "No such option"),
+        (["pause", "shop:app"], "pause takes APP QUEUE where nothing else names APP"),
+        (["topology", "migrate", "shop:app"], "topology migrate takes APP QUEUE"),
+        (["topology", "migrate", "a:b", "c", "d"], "topology migrate takes [APP] QUEUE"),
+        (["log-level", "shop:app", "loud"], "unknown log level 'loud'; use debug"),
+        (["dlq", "import", "shop:app", "nowhere.jsonl"], "cannot be read: No such file"),
         (["dev", "shop:app", "-Q", "a:3,b"], "give every queue a weight"),
     ],
 )
@@ -150,3 +155,12 @@ def test_a_pause_is_everybodys(run: Run, verb: str):
     assert code == 2
     assert "No such option" in err
     assert "--all-apps" in err
+
+
+def test_import_names_the_line_that_is_no_utf_8(run: Run, project: Path) -> None:
+    project.joinpath("letters.jsonl").write_bytes(b"\n\xff\xfe\n")
+
+    code, out, err = run("dlq", "import", "shop:app", "letters.jsonl")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("rmqwork: error: letters.jsonl, line 2: 'utf-8' codec")
