@@ -1,11 +1,12 @@
-"""A cluster of three RabbitMQ nodes, whose leader of the busiest queue is killed again and again.
+"""A cluster of three RabbitMQ nodes, whose leader of the busiest queue is broken again and again.
 
-    python -m deploy.proof.cluster [--kills 10] [--rate 200] [--workers 2] [--setuptime 1]
+    python -m deploy.proof.cluster [--fault kill|stop_app|restart|cut] [--times 10] [--seconds 5]
+                                   [--rate 200] [--workers 2] [--setuptime 1] [--heartbeat 60]
     make cluster                        # only the cluster, until Ctrl-C
 
-Workers and the publisher have the addresses of all three nodes. After each kill the node is
-started again, and the next kill waits until the queue has all its members. Says what became of each
-message and how long nothing was consumed after each kill; exit code 1 if anything was lost,
+Workers and the publisher have the addresses of all three nodes. Each fault is mended after some
+seconds, and the next one waits until the queue has all its members. Says what became of each
+message and how long nothing was consumed after each fault; exit code 1 if anything was lost,
 stranded or dead-lettered, or consumption was not back within 5 s.
 """
 
@@ -24,8 +25,10 @@ from typing import Any
 
 os.environ.setdefault("PROOF_LEDGER", os.devnull)
 
-from deploy.proof.docker import RABBITMQ, Container, Site, docker, until
+from deploy.proof.docker import RABBITMQ, Site, until
+from deploy.proof.faults import FAULTS
 from deploy.proof.load import Publisher, by_worker, latencies, longest_silence, spread
+from deploy.proof.machine import Machine
 from deploy.proof.rolling import app_settings
 from rmqwork.testing.ledger import LedgerWriter, judge, pending, read
 
@@ -102,16 +105,21 @@ class Cluster:
         nodes = self.ask("nodes") or []
         return [one["name"] for one in nodes if one.get("running")]
 
+    def clients(self, node: str) -> list[str]:
+        """The names of the connections that a node serves."""
+        connections = self.ask("connections") or []
+        return sorted(
+            one.get("client_properties", {}).get("connection_name", "?").removeprefix("rmqwork ")
+            for one in connections
+            if one.get("node") == f"rabbit@{node}"
+        )
+
     def leader(self) -> str | None:
         """The node that leads the queue, if it has all its members."""
         queue = self.ask(f"queues/%2F/{QUEUE}")
         if not queue or len(queue.get("online", ())) < len(NODES):
             return None
         return str(queue.get("leader", "")).removeprefix("rabbit@") or None
-
-    def start(self, node: Container) -> None:
-        """Start a killed node again, with its data."""
-        docker("start", node.name)
 
 
 @contextmanager
@@ -127,14 +135,8 @@ def cluster(setuptime: int = 1) -> Iterator[Cluster]:
 
 
 def main() -> int:
-    """Kill leaders, and say what became of the messages."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=200)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--setuptime", type=int, default=1)
-    parser.add_argument("--only", action="store_true", help="start it, and wait for Ctrl-C")
-    options = parser.parse_args()
+    """Break leaders, and say what became of the messages."""
+    options = _options()
     began = time.time()
     with cluster(options.setuptime) as three:
         print(f"three nodes in {time.time() - began:.0f} s: {three.urls(inside=False)}", flush=True)
@@ -142,41 +144,65 @@ def main() -> int:
             with suppress(KeyboardInterrupt):
                 signal.pause()
             return 0
-        app_settings(three.urls(inside=False))
+        app_settings(three.urls(inside=False), options.heartbeat)
         for number in range(options.workers):
             three.site.worker(
                 f"w-{number}", "-c", "20", "--async-concurrency", "100",
                 broker=three.urls(inside=True),
+                environment={"RMQWORK_HEARTBEAT": str(options.heartbeat)},
             ).wait_ready()  # fmt: skip
+        machine = Machine()
         publisher = Publisher(three.site.ledger, options.rate, 0.01, 0.5)
         time.sleep(5)
-        kills = [_kill(three, number) for number in range(options.kills)]
+        at = [_break(three, options, number) for number in range(options.times)]
         time.sleep(_SOON)
-        ends = [*kills[1:], time.time()]
+        ends = [*at[1:], time.time()]
+        print(f"machine        {machine.between(at[0], ends[-1])}")
         publisher.stop()
-        until(lambda: not pending(read(three.site.ledger)), "all tasks to end", 120, 1)
+        until(lambda: not pending(read(three.site.ledger)), "all tasks to end", 180, 1)
         lines = read(three.site.ledger)
-        silences = [longest_silence(lines, *window) for window in zip(kills, ends, strict=True)]
+        for kind, name in (("confirm", "publishes"), ("start", "tasks")):
+            silences = [longest_silence(lines, *one, kind) for one in zip(at, ends, strict=True)]
+            each = ", ".join(f"{one:.2f}" for one in silences)
+            print(f"no {name:12}for {each} s at most after each fault")
         return _report(three, silences, began)
 
 
-def _kill(three: Cluster, number: int) -> float:
-    """Kill the leader and start it again; returns when it was killed."""
-    name = until(three.leader, "all members of the queue", 120, 0.5)
-    ledger = LedgerWriter(three.site.ledger, "killer")
-    ledger.fault(number, "kill-leader", "broker")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fault", choices=FAULTS, default="kill")
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=5.0, help="until a fault is mended")
+    parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--setuptime", type=int, default=1)
+    parser.add_argument("--heartbeat", type=int, default=60, help="of all clients; seconds")
+    parser.add_argument("--only", action="store_true", help="start it, and wait for Ctrl-C")
+    return parser.parse_args()
+
+
+def _break(three: Cluster, options: argparse.Namespace, number: int) -> float:
+    """Break the leader and mend it; returns when it was broken."""
+    name = until(three.leader, "all members of the queue", 180, 0.5)
+    clients = three.clients(name)
+    ledger = LedgerWriter(three.site.ledger, "breaker")
+    ledger.fault(number, f"{options.fault}-leader", "broker")
     at = time.time()
-    three.nodes[name].kill()
-    time.sleep(_SOON)
-    three.start(three.nodes[name])
+    with FAULTS[options.fault](three.nodes[name], options.seconds):
+        broken = time.time()
     three.site.wait_broker(three.nodes[name])
     ledger.healed(number)
     ledger.close()
-    print(f"kill {number + 1}: leader {name}", flush=True)
+    took = time.time() - at
+    print(
+        f"{options.fault} {number + 1}: leader {name}, which served {clients}; {broken - at:.1f} s "
+        f"to break it, {took:.1f} s until it served again",
+        flush=True,
+    )
     return at
 
 
-def _report(three: Cluster, kills: list[float], began: float) -> int:
+def _report(three: Cluster, silences: list[float], began: float) -> int:
     lines = read(three.site.ledger)
     verdict = judge(lines)
     dead = three.ask(f"queues/%2F/{QUEUE}.dlq")
@@ -184,11 +210,10 @@ def _report(three: Cluster, kills: list[float], began: float) -> int:
     print(f"messages       {len(verdict.acknowledged)} confirmed, {len(verdict.executed)} run")
     print(f"verdict        {verdict.counts()}, dead letters {letters}")
     print(f"duplicates     {dict(verdict.causes)}")
-    print(f"silences       {[round(one, 2) for one in kills]} s after the kills")
     print(f"latency        {spread(latencies(lines, began, time.time()))}")
     print(f"by worker      {by_worker(lines)}")
     good = not verdict.lost and not verdict.stranded and not verdict.unexpected and not letters
-    return 0 if good and max(kills) < _SOON else 1
+    return 0 if good and max(silences) < _SOON else 1
 
 
 if __name__ == "__main__":

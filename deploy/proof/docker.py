@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -17,6 +18,9 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 IMAGE = os.environ.get("RMQWORK_WORKER_IMAGE", "rmqwork-example")
 RABBITMQ = os.environ.get("RMQWORK_RABBITMQ_IMAGE", "rabbitmq:4-management")
+CGROUP = os.environ.get("RMQWORK_PROOF_CGROUP", "")
+"""The parent of all containers' control groups: where others use the machine, too, one with more
+shares of the CPU than theirs has the proof measured, and not them."""
 APP = "app:app"
 HERE = Path(__file__).resolve().parent
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -118,6 +122,7 @@ class Site:
         self.ledger.chmod(0o666)
         self.workers: list[Container] = []
         self._stack = ExitStack()
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         docker("network", "create", self.id)
         self._stack.callback(docker, "network", "rm", self.id, check=False)
 
@@ -133,7 +138,7 @@ class Site:
         docker(
             "run", "-d", "--name", full, "--network", self.id, "--network-alias", name,
             "--hostname", name, "--label", f"rmqwork.owner={os.getpid()}",
-            *options, image, *command,
+            *(("--cgroup-parent", CGROUP) if CGROUP else ()), *options, image, *command,
         )  # fmt: skip
         return Container(full)
 

@@ -75,16 +75,27 @@ class Publisher:
                 return
 
 
-def latencies(lines: Iterable[Line], since: float, until: float) -> list[float]:
-    """Milliseconds from the publish to the first start, of messages published in a window."""
-    published: dict[str, float] = {}
-    waits: list[float] = []
+def latencies(
+    lines: Iterable[Line], since: float, until: float, first: str = "attempt", last: str = "start"
+) -> list[float]:
+    """Milliseconds between two lines of a message, of those whose first one is in a window.
+
+    Args:
+        lines: of the ledger.
+        since: the beginning of the window.
+        until: its end.
+        first: the kind of line from which on; the publish, unless said otherwise.
+        last: the kind of line until which; the first start.
+    """
+    begins: dict[str, float] = {}
+    ends: dict[str, float] = {}
     for line in lines:
-        if line.kind == "attempt" and since <= line.at < until:
-            published.setdefault(line.id, line.at)
-        elif line.kind == "start" and line.id in published:
-            waits.append((line.at - published.pop(line.id)) * 1000)
-    return sorted(waits)
+        if line.kind == first:
+            begins.setdefault(line.id, line.at)
+        elif line.kind == last:
+            ends.setdefault(line.id, line.at)
+    window = ((at, ends[one]) for one, at in begins.items() if since <= at < until and one in ends)
+    return sorted(max(0.0, end - at) * 1000 for at, end in window)
 
 
 def percentile(values: Sequence[float], part: float) -> float:
@@ -108,9 +119,9 @@ def by_worker(lines: Iterable[Line]) -> dict[str, int]:
     return dict(sorted(ends.items()))
 
 
-def longest_silence(lines: Iterable[Line], since: float, until: float) -> float:
-    """Seconds without a start of a task in a window, at most."""
-    starts = [line.at for line in lines if line.kind == "start" and since <= line.at <= until]
-    points = [since, *starts, until]
-    gaps = [after - before for before, after in pairwise(points)]
-    return max(gaps)
+def longest_silence(
+    lines: Iterable[Line], since: float, until: float, kind: str = "start"
+) -> float:
+    """Seconds without a line of this kind in a window, at most."""
+    seen = [line.at for line in lines if line.kind == kind and since <= line.at <= until]
+    return max(after - before for before, after in pairwise([since, *seen, until]))

@@ -1,4 +1,4 @@
-"""Metrics of the workers, and alerts about queues; for Prometheus' operator."""
+"""Metrics of the workers and of the broker, and alerts; for Prometheus' operator."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rmqwork.topology import dead_letter_queue
 
 _READY: Final = "rabbitmq_(detailed_)?queue_messages_ready"
 _CONSUMERS: Final = "rabbitmq_(detailed_)?queue_consumers"
+_FAMILIES: Final = ("queue_coarse_metrics", "queue_consumer_count")
 
 
 def pod_monitor(estate: Estate) -> Object:
@@ -30,11 +31,35 @@ def pod_monitor(estate: Estate) -> Object:
     }
 
 
+def broker_monitor(estate: Estate) -> Object:
+    """Scrapes the queues' metrics, on which the alerts rest, from the nodes of a RabbitmqCluster.
+
+    Its operator enables the plugin and names the port; what it has scraped by default adds up all
+    queues (https://www.rabbitmq.com/docs/prometheus).
+    """
+    endpoint = {
+        "port": "prometheus",
+        "path": "/metrics/detailed",
+        "params": {"family": list(_FAMILIES)},
+        "interval": "30s",
+    }
+    labels = {
+        "app.kubernetes.io/name": str(estate.cluster),
+        "app.kubernetes.io/component": "rabbitmq",
+    }
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": metadata(estate, str(estate.cluster)),
+        "spec": {"selector": {"matchLabels": labels}, "podMetricsEndpoints": [endpoint]},
+    }
+
+
 def prometheus_rule(estate: Estate) -> Object:
     """Alerts: dead letters, messages that wait too long, nobody who consumes, workers that do not.
 
     Those about queues need RabbitMQ's metrics of single queues: ``/metrics/per-object``, or
-    ``/metrics/detailed`` with the families ``queue_coarse_metrics`` and ``queue_consumer_count``.
+    ``/metrics/detailed`` as `broker_monitor` asks for it.
     """
     dead = _series(_READY, (dead_letter_queue(load.queue) for load in estate.workloads))
     rules: list[Object] = [

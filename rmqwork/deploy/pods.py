@@ -9,6 +9,10 @@ from rmqwork.deploy.names import fingerprint
 from rmqwork.deploy.options import HEALTH_PORT
 from rmqwork.deploy.workload import Estate
 
+_HEARTBEAT: Final = 10
+"""Seconds, unless the app says otherwise. A node of the cluster that is gone without a word is
+noticed within 15 s; with the brokers' own 60 s it takes up to 90. No task can hold up the heartbeats
+of a worker, whose connections are in a process of their own."""
 _USER: Final = 10001
 """Of deploy/docker/Dockerfile."""
 
@@ -39,8 +43,10 @@ def config_map(estate: Estate) -> Object:
 
 
 def _settings(estate: Estate) -> Object:
+    heartbeat = estate.manifest.settings.heartbeat
     return {
         "RMQWORK_APP": estate.options.app,
+        "RMQWORK_HEARTBEAT": str(_HEARTBEAT if heartbeat is None else heartbeat),
         "RMQWORK_HEALTH_PORT": str(HEALTH_PORT),
         "RMQWORK_LOG_FORMAT": "json",
         "RMQWORK_UNKNOWN_TASK_GRACE": f"{estate.manifest.settings.unknown_task_grace:g}",

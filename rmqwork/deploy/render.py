@@ -5,7 +5,7 @@ from __future__ import annotations
 from rmqwork.deploy.broker import rabbitmq_cluster, topology_objects
 from rmqwork.deploy.document import Object
 from rmqwork.deploy.job import topology_job
-from rmqwork.deploy.monitoring import pod_monitor, prometheus_rule
+from rmqwork.deploy.monitoring import broker_monitor, pod_monitor, prometheus_rule
 from rmqwork.deploy.network import network_policy
 from rmqwork.deploy.pods import config_map, service_account
 from rmqwork.deploy.scaling import horizontal_autoscaler, scaled_object, trigger_authentication
@@ -38,6 +38,7 @@ def render(estate: Estate) -> list[Object]:
     objects += _scaling(estate)
     if options.monitoring:
         objects += [pod_monitor(estate), prometheus_rule(estate)]
+        objects += [broker_monitor(estate)] if options.nodes else []
     return objects
 
 

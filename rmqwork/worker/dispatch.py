@@ -88,6 +88,12 @@ class Dispatcher(Generic[E]):
         """The deliveries that executors have."""
         return (held for seat in self._seats.values() for held in seat.held.values())
 
+    @property
+    def apart(self) -> int:
+        """How many deliveries run isolated, or wait for it: they need none of the slots."""
+        running = sum(len(seat.held) for seat in self._seats.values() if seat.isolated)
+        return len(self.suspects) + running
+
     def suspect(self, helds: Sequence[Held]) -> None:
         """Run these in processes without others: one has killed its process, or each wants to."""
         for held in helds:

@@ -11,7 +11,7 @@ from typing import Final
 HORIZON: Final = 0.1
 """Seconds of work that may wait in this worker."""
 MOST_PREFETCH: Final = 2000
-_FIRST_HEADROOM: Final = 2
+_TO_CHOOSE_FROM: Final = 2
 _AHEAD_HORIZON: Final = 0.01
 _MOST_AHEAD: Final = 64
 _FADE: Final = 0.9
@@ -19,19 +19,26 @@ _GROW: Final = 1.5
 _SHRINK: Final = 0.4
 
 
-def wanted_prefetch(slots: int, rate: float) -> int:
+def wanted_prefetch(slots: int, rate: float, mixed: bool = False) -> int:
     """How many unsettled deliveries a queue's consumer should have.
+
+    Where tasks are long, nothing is held beyond those that run: the broker gives to its consumers
+    in turn, to a busy one, too, if its prefetch has room, and what waits there could run elsewhere.
 
     Args:
         slots: tasks that this worker can run at once for the queue.
         rate: deliveries of the queue finished a second, lately.
+        mixed: whether the worker has other queues, too, or the queue tasks for threads and for
+            the event loop. Then something must be here to choose from when a slot becomes free, or
+            queues could not be served by their order, and one lane's tasks would hide the other's.
     """
-    return max(1, min(MOST_PREFETCH, slots + max(_FIRST_HEADROOM, round(rate * HORIZON))))
+    headroom = max(_TO_CHOOSE_FROM if mixed else 0, round(rate * HORIZON))
+    return max(1, min(MOST_PREFETCH, slots + headroom))
 
 
 def changed_prefetch(current: int, wanted: int) -> int | None:
     """The prefetch to change to, or None when the change is not worth a new consumer."""
-    if wanted > current * _GROW or wanted < current * _SHRINK:
+    if wanted >= current * _GROW or wanted < current * _SHRINK:
         return wanted
     return None
 

@@ -144,15 +144,19 @@ class WorkerPlan:
         """
         if lanes:
             return self.processes * sum(self.slots[lane] for lane in lanes)
-        kinds: set[str] = {
-            task.kind for task in self.manifest.tasks.values() if task.queue == queue
-        }
-        possible = kinds or {lane for lane, slots in self.slots.items() if slots}
+        possible = self._kinds(queue) or {lane for lane, slots in self.slots.items() if slots}
         return self.processes * min((self.slots[lane] for lane in possible), default=0)
 
     def first_prefetch(self, queue: str) -> int:
         """The prefetch before anything was measured."""
-        return self.prefetch or wanted_prefetch(self.capacity(queue), 0.0)
+        return self.prefetch or wanted_prefetch(self.capacity(queue), 0.0, self.mixed(queue))
+
+    def mixed(self, queue: str) -> bool:
+        """Whether the deliveries of a queue compete with others, or run in more than one lane."""
+        return len(self.queues) > 1 or len(self._kinds(queue)) > 1
+
+    def _kinds(self, queue: str) -> set[str]:
+        return {task.kind for task in self.manifest.tasks.values() if task.queue == queue}
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -382,7 +382,8 @@ class Worker:
             rate = throughput.rate(TICK)
             if self.switches.restricts(queue) or self.plan.is_partitioned(queue):
                 continue
-            wanted = wanted_prefetch(self.plan.capacity(queue, self._lanes[queue]), rate)
+            slots = self.plan.capacity(queue, self._lanes[queue]) + self.dispatcher.apart
+            wanted = wanted_prefetch(slots, rate, self.plan.mixed(queue))
             changed = changed_prefetch(self.consumption.prefetch(queue), wanted)
             if changed is not None:
                 self.consumption.set_prefetch(queue, changed)

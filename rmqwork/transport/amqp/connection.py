@@ -8,6 +8,8 @@ What differs from pika's own classes:
   confirms at once (`incoming`).
 * pika answers deliveries of a consumer that is being cancelled with ``basic.reject``, which counts
   against the message on RabbitMQ 4.3. Here they are delivered, and the worker hands them back.
+* pika takes up to two heartbeats and 10 s to see that a broker is gone without a word. Here it is a
+  heartbeat and a half (`silence`).
 * pika ends the connection over a header that it cannot represent. Here `properties` reads them.
 """
 
@@ -22,6 +24,7 @@ from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
 
 from rmqwork.transport.amqp import incoming, properties
 from rmqwork.transport.amqp.incoming import CONTENT, FRAME
+from rmqwork.transport.amqp.silence import Heartbeats
 
 _HEADER_FRAME: Final = b"\x02"
 _KINDS: Final = (1, 2, 3, 8)  # method, content header, body, heartbeat
@@ -73,6 +76,10 @@ class Connection(AsyncioConnection):
         self.held = False
         """Whether somebody will `flush` within this turn."""
         super().__init__(*args, **kwargs)
+
+    def _create_heartbeat_checker(self) -> Heartbeats | None:
+        seconds = self.params.heartbeat
+        return Heartbeats(self, seconds) if seconds else None
 
     def _create_channel(self, channel_number: int, on_open_callback: Any) -> Channel:
         return Channel(self, channel_number, on_open_callback)

@@ -186,6 +186,15 @@ def test_new_settings_replace_the_pods_and_a_new_image_makes_a_new_job():
     assert job(before) == job(rendered())
 
 
+def test_a_broker_that_is_rendered_is_scraped_for_the_metrics_of_the_alerts():
+    objects = rendered(nodes=3)
+
+    (endpoint,) = objects["PodMonitor", "shop-rabbitmq"]["spec"]["podMetricsEndpoints"]
+    assert endpoint["params"]["family"] == ["queue_coarse_metrics", "queue_consumer_count"]
+    assert ("PodMonitor", "rabbit") not in rendered(cluster="rabbit")
+    assert not [one for one in rendered(nodes=3, monitoring=False) if one[0] == "PodMonitor"]
+
+
 def test_the_topology_as_objects_is_all_that_the_app_declares():
     objects = rendered(topology="operator", nodes=3)
 

@@ -18,10 +18,15 @@ from rmqwork.worker.flow import (
 
 @pytest.mark.parametrize(
     ("slots", "rate", "wanted"),
-    [(8, 0, 10), (8, 10, 10), (8, 1000, 108), (1, 0.1, 3), (16, 1e9, MOST_PREFETCH)],
+    [(8, 0, 8), (8, 10, 9), (8, 1000, 108), (1, 0.1, 1), (16, 1e9, MOST_PREFETCH)],
 )
 def test_prefetch_is_capacity_and_a_tenth_of_a_second(slots: int, rate: float, wanted: int):
     assert wanted_prefetch(slots, rate) == wanted
+
+
+def test_something_is_here_to_choose_from_where_there_is_a_choice():
+    assert wanted_prefetch(1, 0.1, mixed=True) == 3
+    assert wanted_prefetch(8, 1000, mixed=True) == 108
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1e9))

@@ -1,0 +1,32 @@
+"""`Heartbeats`: when a broker that says nothing is given up.
+
+pika looks once in the heartbeat and 5 s, and gives up if nothing has come since it looked last: a
+peer that is gone without a word is noticed after 15 to 30 s with a heartbeat of 10 s, after 65 to
+130 s with RabbitMQ's own of 60 s. A broker with nothing to say sends a heartbeat in half the time
+(https://www.rabbitmq.com/docs/heartbeats). So here it is given up when two of them are overdue.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pika.heartbeat import HeartbeatChecker
+
+_LOOKS: Final = 4
+"""How often to look within a heartbeat."""
+_SILENT: Final = 5
+"""After so many looks without a byte: 1.25 to 1.5 heartbeats. That they are counted one by one
+keeps a loop that was held up itself from taking its own pause for the broker's."""
+
+
+class Heartbeats(HeartbeatChecker):
+    """Sends heartbeats as pika does, and looks oftener whether any came."""
+
+    @property
+    def connection_is_idle(self) -> bool:
+        """Whether the broker has been silent for too long."""
+        return bool(self._idle_byte_intervals >= _SILENT)
+
+    def _start_check_timer(self) -> None:
+        self._check_interval = self._timeout / _LOOKS
+        super()._start_check_timer()
