@@ -10,9 +10,9 @@ from rmqwork.deploy.options import HEALTH_PORT
 from rmqwork.deploy.workload import Estate
 
 _HEARTBEAT: Final = 10
-"""Seconds, unless the app says otherwise. A node of the cluster that is gone without a word is
-noticed within 15 s; with the brokers' own 60 s it takes up to 90. No task can hold up the heartbeats
-of a worker, whose connections are in a process of their own."""
+"""Seconds, unless the app says otherwise: a node of the cluster that is gone without a word is
+noticed within 15 s; with the brokers' own 60 s it takes up to 90. No task can hold up a worker's
+heartbeats: its connections are in a process of their own."""
 _USER: Final = 10001
 """Of deploy/docker/Dockerfile."""
 
