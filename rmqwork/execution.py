@@ -104,7 +104,7 @@ class Plan:
         self.direct = not (watched or self.tracked or task.call.injects)
         self.kept = kept and not task.task_options.ignore_result
         self.answers = Answers(task.name, lambda: task.values, max_size)
-        self.answers_each = Answers(task.name, lambda: task.each, max_size)
+        self.answers_each = Answers(task.name, lambda: task.each, max_size, each=True)
 
     def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """A message, or arguments by name, as the function is to be called with them."""

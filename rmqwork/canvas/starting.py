@@ -118,8 +118,7 @@ def results_of(app: Publishing, node: Node, parent: AsyncResult[Any] | None) -> 
     """The result of a node, with the results of what is in it and before it."""
     if "task" in node:
         links = [results_of(app, link, None) for link in node.get("link", ())]
-        each = "each" in node
-        return app.asking.result_in(node["id"], node["task"], parent, links, each=each)
+        return app.asking.result_in(node["id"], node["task"], parent, links)
     if "chain" in node:
         for step in node["chain"]:
             parent = results_of(app, step, parent)

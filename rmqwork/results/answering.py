@@ -33,10 +33,14 @@ class Answers:
         name: the task's.
         values: how its values are written; called once, on first use.
         max_size: bytes of a record at most.
+        each: whether its values are lists of the task's: of ``map`` and ``starmap``.
     """
 
-    def __init__(self, name: str, values: Callable[[], Values], max_size: int) -> None:
+    def __init__(
+        self, name: str, values: Callable[[], Values], max_size: int, *, each: bool = False
+    ) -> None:
         self._name = name
+        self._each = each
         self._values = values
         self._max_size = max_size
 
@@ -44,7 +48,7 @@ class Answers:
         """The record of a value; never raises. A value that cannot be kept makes a failure of the
         answer, and the task is a success all the same."""
         try:
-            body = record.success(self._values().dump(value))
+            body = record.success(self._values().dump(value), each=self._each)
         except Exception as error:
             text = f"the task succeeded, but its value cannot be kept: {error}"
             return self._lost("ResultNotEncoded", text)

@@ -129,8 +129,6 @@ class Asking:
         name: str,
         parent: AsyncResult[Any] | None,
         links: Sequence[AsyncResult[Any]],
-        *,
-        each: bool,
     ) -> AsyncResult[Any]:
         """The result of a step of a workflow; to be made before the first is sent.
 
@@ -139,15 +137,11 @@ class Asking:
             name: the task's.
             parent: the result of the step before it.
             links: the results of what starts with its value.
-            each: whether its value is a list of the task's values.
         """
         backend = self.backend if self._wanted(name) else None
         source = None
         if backend is not None:
             source = self._source(backend, task_id, name, new=True)
-            task = self._app.tasks.get(name)
-            if each and task is not None:
-                source.values = task.each
         return AsyncResult(task_id, name, source, parent=parent, children=links, app=self._app)
 
     def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
@@ -176,9 +170,9 @@ class Asking:
     def _source(self, backend: ResultBackend, task_id: str, name: str, *, new: bool) -> Source:
         task = self._app.tasks.get(name)
         entry = backend.expect(task_id) if new else backend.entry(task_id, name)
-        return Source(
-            backend, entry, None if task is None else task.values, self._app.publishes_in_worker
-        )
+        if task is None:
+            return Source(backend, entry, in_worker=self._app.publishes_in_worker)
+        return Source(backend, entry, task.values, lambda: task.each, self._app.publishes_in_worker)
 
 
 def _forked() -> None:

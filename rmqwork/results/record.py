@@ -1,6 +1,7 @@
 """What is known of a task's result, as a value and as the JSON that travels or is stored.
 
     {"state":"SUCCESS","result":4}
+    {"state":"SUCCESS","each":true,"result":[4,5]}        of map and starmap: the task's values
     {"state":"FAILURE","reason":"failed","type":"ValueError","message":"…","traceback":"…"}
     {"state":"RETRY","type":"ConnectionError","message":"…","traceback":"…"}
     {"state":"STARTED","progress":[3,10]}
@@ -26,7 +27,8 @@ from rmqwork.errors import (
 from rmqwork.outcome import Evidence, Reason
 
 _SUCCESS: Final = b'{"state":"SUCCESS",'
-_VALUE: Final = _SUCCESS + b'"result":'
+_EACH: Final = b'"each":true,'
+_RESULT: Final = b'"result":'
 REPLY: Final = "rmqwork.reply"
 """The ``type`` of a message that carries a record to a client, and is no task."""
 LOST: Final = "result-lost"
@@ -83,6 +85,11 @@ class Record:
     progress: Progress | None = None
 
     @property
+    def each(self) -> bool:
+        """Whether it is a success whose value is a list of the task's values."""
+        return self.body.startswith(_SUCCESS + _EACH)
+
+    @property
     def final(self) -> bool:
         """Whether nothing more is to be expected."""
         return self.state in FINAL
@@ -100,18 +107,22 @@ class Record:
         )
 
 
-def success(result: bytes) -> bytes:
+def success(result: bytes, *, each: bool = False) -> bytes:
     """The record of a success.
 
     Args:
         result: ``{"result":…}``, from `rmqwork.results.values.Values.dump`.
+        each: whether it is a list of the task's values, so that who knows only the task reads it.
     """
-    return _SUCCESS + result[1:]
+    return b"".join((_SUCCESS, _EACH if each else b"", result[1:]))
 
 
 def value_of(body: bytes) -> bytes | None:
     """The JSON of the value in the record of a success; None: it is another record."""
-    return body[len(_VALUE) : -1] if body.startswith(_VALUE) else None
+    for head in (_SUCCESS + _RESULT, _SUCCESS + _EACH + _RESULT):
+        if body.startswith(head):
+            return body[len(head) : -1]
+    return None
 
 
 def failure(reason: str, evidence: Evidence) -> bytes:

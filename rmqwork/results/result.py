@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -30,12 +30,14 @@ class Source:
         backend: of the app.
         entry: of the task.
         values: how its value is read; None = as plain JSON.
+        each: how a list of such values is read, that of a ``map``.
         in_worker: whether this process runs tasks.
     """
 
     backend: ResultBackend
     entry: Entry
     values: Values | None = None
+    each: Callable[[], Values] | None = None
     in_worker: bool = False
 
 
@@ -219,7 +221,8 @@ class AsyncResult(Generic[R_co]):
     def _value(self, record: Record) -> R_co:
         if record.state is not State.SUCCESS:
             raise record.error(self.task, self.id)
-        values = self._given().values
+        source = self._given()
+        values = source.each() if record.each and source.each is not None else source.values
         if values is None:
             from rmqwork.results.values import ANYTHING
 

@@ -1,20 +1,21 @@
 """Celery's canvas guide, example by example, and what goes beyond it.
 
 https://docs.celeryq.dev/en/stable/userguide/canvas.html: on RabbitMQ with a worker process, and on
-the broker in memory with a worker on threads. What results need of a back end: on stores, too.
+the broker in memory with a worker on threads; with results on RabbitMQ, and in each store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rmqwork import App, GroupResult, TaskFailed, chain, chord, group
-from rmqwork.testing.broker import Broker, vhost
+from rmqwork.errors import ResultsDisabled
+from rmqwork.testing.broker import vhost
 from tests.acceptance.apps import canvas as module
 from tests.acceptance.support import Ledger, Worker, until
 from tests.stores import store
@@ -47,30 +48,36 @@ def lines(path: Path, count: int) -> list[str]:
     return sorted(path.read_text().splitlines())
 
 
-@pytest.fixture(scope="module")
-def on_rabbitmq(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Stage]:
-    broker: Broker = request.getfixturevalue("broker")
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("rpc", marks=pytest.mark.broker),
+        "memory",
+        pytest.param("sqlite", marks=pytest.mark.broker),
+        *(
+            pytest.param(kind, marks=[pytest.mark.broker, pytest.mark.store])
+            for kind in ("redis", "postgresql", "mariadb")
+        ),
+    ],
+)
+def on(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Stage]:
+    """Each back end on RabbitMQ with a worker process, and replies on the broker in memory."""
+    kind: str = request.param
     folder = tmp_path_factory.mktemp("canvas")
-    with vhost(broker) as url:
-        app = module.make(url, "rpc://")
-        env = {"RMQWORK_RESULTS": "rpc://"}
-        with Worker(url, Ledger(folder / "ledger"), app=APP, env=env):
-            yield Stage(app, folder)
-            app.close(5)
-
-
-@pytest.fixture(scope="module")
-def in_memory(tmp_path_factory) -> Iterator[Stage]:
-    app = module.make("memory://canvas-guide", "rpc://")
-    with app.test_worker(concurrency=2):
-        yield Stage(app, tmp_path_factory.mktemp("canvas"))
+    with ExitStack() as stack:
+        results = {"rpc": "rpc://", "memory": "rpc://", "sqlite": f"sqlite:///{folder / 'db'}"}
+        if kind not in results:
+            results[kind], _ = stack.enter_context(store(kind))
+        if kind == "memory":
+            app = module.make("memory://canvas-guide", results[kind])
+            stack.enter_context(app.test_worker(concurrency=2))
+        else:
+            url = stack.enter_context(vhost(request.getfixturevalue("broker")))
+            app = module.make(url, results[kind])
+            env = {"RMQWORK_RESULTS": results[kind]}
+            stack.enter_context(Worker(url, Ledger(folder / "ledger"), app=APP, env=env))
+        yield Stage(app, folder)
         app.close(5)
-
-
-@pytest.fixture(params=[pytest.param("on_rabbitmq", marks=pytest.mark.broker), "in_memory"])
-def on(request: pytest.FixtureRequest) -> Stage:
-    stage: Stage = request.getfixturevalue(request.param)
-    return stage
 
 
 # ── the guide ─────────────────────────────────────────────────────────────────────────────────
@@ -298,48 +305,40 @@ def test_a_workflow_that_is_larger_than_a_header(on: Stage):
     assert work().get(PATIENCE) == 101
 
 
-# ── other back ends ───────────────────────────────────────────────────────────────────────────
+def test_results_of_groups_and_failures(on: Stage):
+    add, tsum = on.add, on.tsum
+    result = (add.s(2, 2) | add.s(4) | group(add.s(1), add.s(2)) | tsum.s())()
+    assert result.get(PATIENCE) == 19
+    assert (result.parent.get(PATIENCE), result.parent.parent.get(PATIENCE)) == ([9, 10], 8)
+    several = group(add.s(i, i) for i in range(20))()
+    assert several.get(PATIENCE) == [2 * i for i in range(20)]
+    assert several.completed_count() == 20
+    with pytest.raises(TaskFailed, match="no 5"):
+        chord([add.s(1, 1), on.fails.s(5)], tsum.s())().get(PATIENCE)
 
 
-@pytest.mark.broker
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "sqlite",
-        *(
-            pytest.param(kind, marks=pytest.mark.store)
-            for kind in ("redis", "postgresql", "mariadb")
-        ),
-    ],
-)
-def test_results_in_stores(kind: str, vhost_url: str, tmp_path: Path):
-    with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'db'}"
-        if kind != "sqlite":
-            url, _ = stack.enter_context(store(kind))
-        app = module.make(vhost_url, url)
-        stack.callback(app.close, 5)
-        env = {"RMQWORK_RESULTS": url}
-        stack.enter_context(Worker(vhost_url, Ledger(tmp_path / "ledger"), app=APP, env=env))
-        on = Stage(app, tmp_path)
-        add, tsum = on.add, on.tsum
-
-        result = (add.s(2, 2) | add.s(4) | group(add.s(1), add.s(2)) | tsum.s())()
-        assert result.get(PATIENCE) == 19
-        assert (result.parent.get(PATIENCE), result.parent.parent.get(PATIENCE)) == ([9, 10], 8)
-        several = group(add.s(i, i) for i in range(20))()
-        assert several.get(PATIENCE) == [2 * i for i in range(20)]
-        assert several.completed_count() == 20
-        failing = (add.s(1, 2) | on.fails.s() | add.s(4))()
-        with pytest.raises(TaskFailed, match="no 3"):
-            failing.get(PATIENCE)
-        with pytest.raises(TaskFailed, match="no 5"):
-            chord([add.s(1, 1), on.fails.s(5)], tsum.s())().get(PATIENCE)
-        assert on.fan_out.delay(3).get(PATIENCE) == 6
-        assert tsum.map([[1, 2], [3]])().get(PATIENCE) == [3, 3]
-
-        # another process asks by the ids alone
-        other = module.make(vhost_url, url)
-        stack.callback(other.close, 5)
-        assert other.result(result.id, "canvas.tsum").get(PATIENCE) == 19
+def test_another_process_asks_by_the_ids_alone(on: Stage):
+    result = (on.add.s(2, 2) | on.add.s(4))()
+    failing = (on.add.s(1, 2) | on.fails.s() | on.add.s(4))()
+    users = on.create_user.map(["ann", "bob"])()
+    assert result.get(PATIENCE) == 8
+    made = users.get(PATIENCE)
+    with pytest.raises(TaskFailed, match="no 3"):
+        failing.get(PATIENCE)
+    with closing(module.make(on.app.settings.broker[0], on.app.settings.results)) as other:
+        if on.app.settings.results == "rpc://":
+            with pytest.raises(ResultsDisabled, match="goes to the process that has published"):
+                other.result(result.id, "canvas.add")
+            return
+        assert other.result(result.id, "canvas.add").get(PATIENCE) == 8
         assert other.result(failing.id, "canvas.add").failed()
+        # also the list of a map, each value of the type that the task returns
+        assert other.result(users.id, "canvas.create_user").get(PATIENCE) == made
+        assert [(type(one), one.name) for one in made] == [
+            (module.User, "ann"),
+            (module.User, "bob"),
+        ]
+        assert other.result(users.id).get(PATIENCE)[0] == {
+            "name": "ann",
+            "email": "ann@example.com",
+        }

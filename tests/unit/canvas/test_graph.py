@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_a_picture_is_drawn_by_graphviz(tmp_path, monkeypatch):
     assert "-Tsvg" in said
     assert said.count("shop.add") == 5
     assert said.count("->") == 7
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's program is not installed")
+def test_a_real_picture(tmp_path):
+    pytest.importorskip("graphviz")
+    for kind, begins in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        picture = tmp_path / f"whole.{kind}"
+        WHOLE.draw(str(picture))
+        assert picture.read_bytes().startswith(begins)
+    said = (tmp_path / "whole.svg").read_text()
+    assert said.count(">shop.add<") == 5
+    assert said.count('class="edge"') == 7
 
 
 def test_what_is_missing_for_a_picture_is_said(tmp_path, monkeypatch):
