@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, Final
 
 import click
@@ -117,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = _take_debug(given)
+    _print_anything()
     try:
         code = program.main(given, prog_name=NAME, standalone_mode=False)
     except _Unread:
@@ -138,6 +140,13 @@ def _take_debug(arguments: list[str]) -> bool:
     found = "--debug" in arguments[:end]
     arguments[:end] = [argument for argument in arguments[:end] if argument != "--debug"]
     return found
+
+
+def _print_anything() -> None:
+    """A terminal or locale that lacks a character gets an escape for it, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _close_stdout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +165,16 @@ def test_import_names_the_line_that_is_no_utf_8(run: Run, project: Path) -> None
 
     assert (code, out) == (2, "")
     assert err.startswith("rmqwork: error: letters.jsonl, line 2: 'utf-8' codec")
+
+
+def test_a_locale_that_lacks_a_character_is_no_error(project: Path) -> None:
+    project.joinpath("shop.py").write_text("from rmqwork import App\napp = App('caf\u00e9')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "rmqwork", "tasks", "shop:app"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert b"caf\\xe9" in done.stdout
