@@ -1,6 +1,8 @@
 """Results in a database, through SQLAlchemy 2: one table, made when it is missing.
 
 rmqwork_results (id varchar(255) primary key, record blob, expires_at double)
+
+A table of an older version is brought up to date: `rmqwork.results.layout`.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from rmqwork.errors import ConfigurationError
+from rmqwork.results.layout import LAYOUT, add_what_is_missing, layout_of, marker_row
 
 TABLE: Final = "rmqwork_results"
 _CLEAN_EVERY: Final = 60.0
@@ -117,7 +121,16 @@ class SqlStore:
                 # Another process was faster, or may make tables and this one may not.
                 if not self._sa.inspect(self._engine).has_table(TABLE):
                     raise
+            self._bring_up_to_date()
             self._made = True
+
+    def _bring_up_to_date(self) -> None:
+        if layout_of(self._sa, self._engine, self._table) >= LAYOUT:
+            return
+        add_what_is_missing(self._sa, self._engine, self._table)
+        # Who may only read goes on without the mark.
+        with suppress(self._sa.exc.DBAPIError), self._engine.begin() as connection:
+            connection.execute(self._upsert(marker_row()))
 
     def _upsert(self, row: Mapping[str, object]) -> Any:
         dialect = self._engine.dialect.name

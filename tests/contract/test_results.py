@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from rmqwork import App, AsyncResult, ResultsDisabled, ResultTimeout, TaskFailed, TaskRejected
 from rmqwork.outcome import Evidence, Failure, Reason, Success, TryAgain
@@ -17,6 +18,8 @@ from rmqwork.results import as_completed, record, wait
 from rmqwork.results.answering import Keeper
 from rmqwork.results.asking import Asking
 from rmqwork.results.backends import is_store, open_store
+from rmqwork.results.layout import LAYOUT, layout_of, marker_row
+from rmqwork.results.sql import TABLE, SqlStore
 from rmqwork.testing.broker import vhost
 from rmqwork.types import Publication
 from tests.stores import store
@@ -292,6 +295,62 @@ def test_a_store_keeps_a_record_for_its_time(address: tuple[str, str]):
     opened.delete([key])
     assert opened.fetch([key]) == {}
     opened.close()
+
+
+def test_a_table_of_an_older_layout_gets_what_is_missing(address: tuple[str, str]):
+    if not is_store(address[0]) or address[0].startswith("redis"):
+        pytest.skip("no database")
+    # Given a table of the first layout, with a record
+    old, columns = SqlStore(address[0]), ("id", "record")
+    table = sqlalchemy.Table(
+        TABLE,
+        sqlalchemy.MetaData(),
+        *(sqlalchemy.Column(n, old._table.c[n].type, primary_key=n == "id") for n in columns),
+    )
+    with old._engine.begin() as connection:
+        old._table.drop(connection, checkfirst=True)
+        table.create(connection)
+        connection.execute(table.insert().values(id="before", record=b"kept"))
+
+    # When processes of this version begin with it at once
+    errors: list[Exception] = []
+
+    def write(number: int) -> None:
+        opened = open_store(address[0])
+        try:
+            opened.put(f"k{number}", b"x", 60)
+            assert opened.fetch(["before"]) == {"before": b"kept"}
+        except Exception as error:
+            errors.append(error)
+        finally:
+            opened.close()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    # Then it is of the newest layout, says so, and has lost nothing
+    assert errors == []
+    look = sqlalchemy.inspect(old._engine)
+    assert {one["name"] for one in look.get_columns(TABLE)} == {"id", "record", "expires_at"}
+    assert [one["column_names"] for one in look.get_indexes(TABLE)] == [["expires_at"]]
+    assert layout_of(sqlalchemy, old._engine, old._table) == LAYOUT
+    found = old.fetch(["before", *(f"k{n}" for n in range(4))])
+    assert len(found) == 5
+    old.close()
+
+
+def test_a_table_of_a_newer_layout_is_used_as_it_is(tmp_path: Path):
+    first, second = (SqlStore(f"sqlite:///{tmp_path / 'db'}") for _ in range(2))
+    first.put("a", b"1", 60)
+    with first._engine.begin() as connection:
+        connection.execute(first._upsert({**marker_row(), "record": b"99"}))
+    assert second.fetch(["a"]) == {"a": b"1"}
+    assert layout_of(sqlalchemy, second._engine, second._table) == 99
+    first.close()
+    second.close()
 
 
 def test_two_open_the_same_empty_database_at_once(tmp_path: Path):
