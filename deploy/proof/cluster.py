@@ -1,7 +1,8 @@
 """A cluster of three RabbitMQ nodes, whose leader of the busiest queue is broken again and again.
 
     python -m deploy.proof.cluster [--fault kill|stop_app|restart|cut] [--times 10] [--seconds 5]
-                                   [--rate 200] [--workers 2] [--setuptime 1] [--heartbeat 60]
+                                   [--rate 200] [--workers 2] [--setuptime 1]
+                                   [--ticktime 15] [--heartbeat 60]
     make cluster                        # only the cluster, until Ctrl-C
 
 Workers and the publisher have the addresses of all three nodes. Each fault is mended after some
@@ -44,9 +45,10 @@ class Cluster:
     Args:
         site: where.
         setuptime: see `cluster`.
+        ticktime: likewise.
     """
 
-    def __init__(self, site: Site, setuptime: int) -> None:
+    def __init__(self, site: Site, setuptime: int, ticktime: int) -> None:
         self.site = site
         config = site.folder / "10-cluster.conf"
         config.write_text(
@@ -56,7 +58,7 @@ class Cluster:
                 for number, name in enumerate(NODES, 1)
             )
             + "cluster_partition_handling = pause_minority\nqueue_leader_locator = balanced\n"
-            "net_ticktime = 15\nloopback_users = none\n"
+            f"net_ticktime = {ticktime}\nloopback_users = none\n"
         )
         cookie = site.folder / "cookie"
         cookie.write_text("proof-of-a-cluster")
@@ -123,22 +125,23 @@ class Cluster:
 
 
 @contextmanager
-def cluster(setuptime: int = 1) -> Iterator[Cluster]:
+def cluster(setuptime: int = 1, ticktime: int = 15) -> Iterator[Cluster]:
     """A cluster, removed at the end.
 
     Args:
         setuptime: seconds that a node waits for another one that does not answer; Erlang's own
             7 s are how long some clients wait after the death of a leader.
+        ticktime: seconds after which nodes give up one that says nothing; RabbitMQ's own are 60.
     """
     with Site() as site:
-        yield Cluster(site, setuptime)
+        yield Cluster(site, setuptime, ticktime)
 
 
 def main() -> int:
     """Break leaders, and say what became of the messages."""
     options = _options()
     began = time.time()
-    with cluster(options.setuptime) as three:
+    with cluster(options.setuptime, options.ticktime) as three:
         print(f"three nodes in {time.time() - began:.0f} s: {three.urls(inside=False)}", flush=True)
         if options.only:
             with suppress(KeyboardInterrupt):
@@ -176,6 +179,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--setuptime", type=int, default=1)
+    parser.add_argument("--ticktime", type=int, default=15)
     parser.add_argument("--heartbeat", type=int, default=60, help="of all clients; seconds")
     parser.add_argument("--only", action="store_true", help="start it, and wait for Ctrl-C")
     return parser.parse_args()

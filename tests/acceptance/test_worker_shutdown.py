@@ -303,3 +303,13 @@ def test_a_killed_worker_leaves_nobody_behind(vhost_url: str, tmp_path: Path):
         scene.rabbit.wait_ready("default", 1)
         scene.worker()
         assert scene.ledger.wait(2, "started", id=task_id)[1]["attempt"] == 1
+
+
+def test_a_worker_that_would_be_killed_before_its_grace_is_over_does_not_start(
+    vhost_url: str, tmp_path: Path
+):
+    with Scene(vhost_url, tmp_path) as scene:
+        worker = scene.worker("--grace", "25", env={"RMQWORK_TERMINATION_GRACE": "20"})
+
+        assert worker.wait() == 2
+        assert "set terminationGracePeriodSeconds to 40 or more" in worker.said
