@@ -30,7 +30,7 @@ class ChaosOptions:
         producers: producer processes.
         folder: where ledgers, logs, timelines and verdicts go; None = a temporary one, which
             stays only if something is wrong.
-        heartbeat: seconds; a frozen broker is noticed after two or three of them.
+        heartbeat: seconds; a frozen broker is noticed after one and a half.
         patience: seconds after the last fault in which everything must be settled.
         image: of the broker, where a container is used; None = the default.
     """
