@@ -17,9 +17,9 @@ net_ticktime = 15
 disk_free_limit.relative = 1.0
 vm_memory_high_watermark.relative = 0.6
 """
-"""Quorum queues need a majority anyway; leaders are spread over the nodes. Measured with a node that
-was cut off for 30 s: with ``net_ticktime`` 15 it served again at once, with RabbitMQ's own 60 s after
-24 s more."""
+"""Quorum queues need a majority anyway; leaders are spread over the nodes. Measured with a node
+that was cut off for 30 s: with ``net_ticktime`` 15 it served again at once, with RabbitMQ's own 60
+after 24 s more."""
 _ENVIRONMENT: Final = 'SERVER_ADDITIONAL_ERL_ARGS="-kernel net_setuptime 1"\n'
 """Measured: with Erlang's own 7 s, clients that connect again after the death of a node wait up to
 8 s for the answer to a declaration; with 1 s, up to 1.5 s."""
