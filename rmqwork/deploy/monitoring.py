@@ -91,16 +91,16 @@ def prometheus_rule(estate: Estate) -> Object:
 
 
 def _of_queue(load: Workload) -> list[Object]:
-    ready = _series(_READY, [load.queue])
-    consumers = _series(_CONSUMERS, [load.queue])
+    ready = _series(_READY, load.sources)
+    consumers = _series(_CONSUMERS, load.sources)
     most = load.threshold * load.most
     return [
         _alert(
             "RmqworkQueueWaits",
-            f"sum by (queue) ({ready}) > {most}",
+            f"sum({ready}) > {most}",
             "10m",
             "warning",
-            "{{ $value }} messages wait in {{ $labels.queue }}: "
+            f"{{{{ $value }}}} messages wait in {load.queue}: "
             f"more than {load.most} pods start within {load.latency:g} s",
             "raise the number of pods, or find out why tasks have become slower",
         ),

@@ -29,17 +29,9 @@ def scaled_object(estate: Estate, load: Workload) -> Object:
     """Pods by messages that wait (https://keda.sh/docs/scalers/rabbitmq-queue, over AMQP: what is
     unacked, and so in some pod already, does not count).
     """
-    trigger = {
-        "type": "rabbitmq",
-        "metadata": {
-            "protocol": "amqp",
-            "queueName": load.queue,
-            "mode": "QueueLength",
-            "value": str(load.threshold),
-            "activationValue": "0",
-        },
-        "authenticationRef": {"name": estate.name},
-    }
+    # Each partition has a part of what waits; KEDA takes the trigger that wants the most pods.
+    queues = load.sources if load.partitioned else (load.queue,)
+    threshold = max(1, load.threshold // len(queues))
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -53,8 +45,22 @@ def scaled_object(estate: Estate, load: Workload) -> Object:
             # A broker that does not answer is no reason to let workers go.
             "fallback": {"failureThreshold": 3, "replicas": max(1, load.replicas)},
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior()}},
-            "triggers": [trigger],
+            "triggers": [_trigger(estate, queue, threshold) for queue in queues],
         },
+    }
+
+
+def _trigger(estate: Estate, queue: str, threshold: int) -> Object:
+    return {
+        "type": "rabbitmq",
+        "metadata": {
+            "protocol": "amqp",
+            "queueName": queue,
+            "mode": "QueueLength",
+            "value": str(threshold),
+            "activationValue": "0",
+        },
+        "authenticationRef": {"name": estate.name},
     }
 
 

@@ -26,6 +26,8 @@ class Workload:
 
     Args:
         queue: its name.
+        sources: the names of the queues on the broker that its workers read.
+        partitioned: whether these are its partitions.
         name: of its Deployment and of all that goes with it.
         processes: executor processes of a pod.
         concurrency: tasks at once in the threads of each.
@@ -40,6 +42,8 @@ class Workload:
     """
 
     queue: str
+    sources: tuple[str, ...]
+    partitioned: bool
     name: str
     processes: int
     concurrency: int
@@ -137,6 +141,8 @@ def _workload(
     threshold = slots * options.latency.of(queue) / options.task_seconds.of(queue)
     return Workload(
         queue=queue,
+        sources=manifest.queues[queue].consumed,
+        partitioned=manifest.queues[queue].partitioned,
         name=name,
         processes=processes,
         concurrency=concurrency,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from typing import Any
 
 import jsonschema
@@ -137,6 +139,21 @@ def test_pods_are_scaled_by_what_may_wait():
     assert spec["triggers"][0]["metadata"]["value"] == "80"
     auth = objects["TriggerAuthentication", "shop"]["spec"]["secretTargetRef"]
     assert auth == [{"parameter": "host", "name": "shop-broker", "key": "url"}]
+
+
+def test_partitions_are_scaled_by_and_watched():
+    app = App("shop", queues=[Queue("orders", partitions=4)], default_queue="orders")
+    objects = rendered(Manifest.from_dict(app.manifest()), most=PerQueue(4))
+
+    check(objects.values())
+    names = {f"orders.{number}" for number in range(4)}
+    triggers = objects["ScaledObject", "shop-orders"]["spec"]["triggers"]
+    assert {one["metadata"]["queueName"] for one in triggers} == names
+    assert len({one["metadata"]["value"] for one in triggers}) == 1
+    rules = objects["PrometheusRule", "shop"]["spec"]["groups"][0]["rules"]
+    for rule in rules:
+        if rule["alert"] in ("RmqworkQueueWaits", "RmqworkNobodyConsumes"):
+            assert all(json.dumps(re.escape(name))[1:-1] in rule["expr"] for name in names)
 
 
 def test_a_scaler_owns_the_number_of_pods():
