@@ -45,6 +45,12 @@ class Served:
     tags: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     paused: set[str] = field(default_factory=set)
+    stale: bool = True
+    """Whether its consumers are other than they should be, apart from that of suspects."""
+    at_once: int = 1
+    """The prefetch that suspects should have; 0: none is wanted."""
+    suspects: tuple[str, int] | None = None
+    """The tag and the prefetch of the consumer of suspects."""
     at_rest: bool = False
     """Without consumers because it is paused, or was until just now."""
     first: FirstBack | None = None
@@ -53,6 +59,17 @@ class Served:
     def name(self) -> str:
         """Of the partition, or of the queue."""
         return self.partition or self.queue
+
+    def change(self) -> None:
+        """Its consumers are to be others."""
+        self.stale = True
+        self.changed.set()
+
+    def end_tags(self) -> list[str]:
+        """All its consumers; it has none after this."""
+        tags = [*self.tags, *([self.suspects[0]] if self.suspects else [])]
+        self.tags, self.suspects = [], None
+        return tags
 
     def receiver(self, deliver: Callable[[str, Delivery], None]) -> Callable[[Delivery], None]:
         """Who takes the deliveries of a new consumer."""

@@ -7,49 +7,20 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.publisher import STABLE, backoff
 from rmqwork.topology import Declaration, suspects_queue
 from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
-from rmqwork.types import Delivery
 from rmqwork.worker.consumed import Consumed, Served
+from rmqwork.worker.consumer import Companion, Consumer
+from rmqwork.worker.timeouts import consumer_arguments, tell_of_timeout
 
 _log = logging.getLogger(__name__)
 _STOP_TIMEOUT: Final = 2.0
-_TIMEOUT_OF_CONSUMERS: Final = (4, 3)
 _PATIENT: Final = 6
 """Attempts after which a queue that cannot be consumed is tried at the longest interval."""
-
-
-class Consumer(Protocol):
-    """Who takes what is consumed."""
-
-    def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message of one of the worker's queues has come."""
-
-    def channel_lost(self, channel: ConsumeChannel) -> None:
-        """Deliveries of this channel can be settled no more; they will come again."""
-
-    def paused(self, queue: str) -> None:
-        """A queue, or a partition, has no consumer any more: nothing of it comes until it is
-        resumed."""
-
-    def holds(self, partition: str) -> bool:
-        """Whether a task of a partition runs: its consumer must not end before, because the next
-        message would go to the next consumer.
-        """
-
-
-class Companion(Protocol):
-    """What goes on beside consumption, and may hold back its beginning."""
-
-    async def run(self) -> None:
-        """Do it until cancelled."""
-
-    async def known(self) -> None:
-        """Returns when consumption may begin, as far as the companion is concerned."""
 
 
 class Consumption:
@@ -114,13 +85,13 @@ class Consumption:
         """End a queue's consumers until no reason is left; `Consumer.paused` is called then."""
         for served in self._queues[queue]:
             served.paused.add(reason)
-            served.changed.set()
+            served.change()
 
     def resume(self, queue: str, reason: str) -> None:
         """Take back a reason for which a queue was paused."""
         for served in self._queues[queue]:
             served.paused.discard(reason)
-            served.changed.set()
+            served.change()
 
     def look_again(self, partition: str) -> None:
         """A partition's task has ended: its consumer may end, if it is to."""
@@ -141,7 +112,16 @@ class Consumption:
         served = self._queues[queue][0]
         if served.prefetch != prefetch:
             served.prefetch = prefetch
-            served.changed.set()
+            served.change()
+
+    def at_once(self, queue: str) -> int:
+        """The prefetch that a queue's suspects have, or are about to have; 1 at first."""
+        return self._queues[queue][0].at_once
+
+    def set_at_once(self, queue: str, prefetch: int) -> None:
+        """Change it; 0: no consumer, and `Consumer.suspects_stopped` is called then."""
+        self._queues[queue][0].at_once = prefetch
+        self._queues[queue][0].changed.set()
 
     async def run(self) -> None:
         """Keep consuming until `stop`.
@@ -236,7 +216,8 @@ class Consumption:
         self.problem = None
         self.server = link.server.version
         if not self.connected.is_set():
-            self._tell_of_timeout()
+            for queue, (served, *_) in self._queues.items():
+                tell_of_timeout(queue, served.timeout, self.server)
         else:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
@@ -299,7 +280,7 @@ class Consumption:
             self._lost(served, channel)
 
         channel: ConsumeChannel = await link.open_consuming(closed)
-        served.channel = channel
+        served.channel, served.stale, served.suspects = channel, True, None
         try:
             while not (reasons or (self._stop.is_set() and not self._holds(served))):
                 served.changed.clear()
@@ -307,11 +288,13 @@ class Consumption:
                     if not self._holds(served):
                         await self._pause(served, channel)
                 elif not (self._stop.is_set() or (served.partition and served.tags)):
-                    await self._consume(served, channel, ended)
+                    if served.stale:
+                        await self._consume(served, channel, ended)
+                    await self._see_to_suspects(served, channel, ended)
                 await served.changed.wait()
         except ChannelClosed as error:
             reasons.append(str(error))
-        tags, served.tags = served.tags, []
+        tags = served.end_tags()
         if not reasons:
             for tag in tags:
                 await channel.cancel(tag)
@@ -327,23 +310,52 @@ class Consumption:
         self, served: Served, channel: ConsumeChannel, ended: Callable[[str], None]
     ) -> None:
         """Start the consumers of a queue; they take over from those that it had."""
-        old, fresh = served.tags, list[str]()
-        for source in served.sources:
-            tag = await channel.consume(
-                source,
-                prefetch=1 if source == suspects_queue(served.queue) else served.prefetch,
-                deliver=served.receiver(self._consumer.delivered),
-                cancelled=ended,
-                arguments=self._arguments(served),
-            )
-            fresh.append(tag)
-        served.tags = fresh
+        old, served.stale = served.tags, False
+        served.tags = [
+            await self._begin(served, channel, source, served.prefetch, ended)
+            for source in served.sources
+            if source != suspects_queue(served.queue)
+        ]
         served.at_rest = False
         for tag in old:
             await channel.cancel(tag)
 
+    async def _begin(
+        self,
+        served: Served,
+        channel: ConsumeChannel,
+        source: str,
+        prefetch: int,
+        ended: Callable[[str], None],
+    ) -> str:
+        return await channel.consume(
+            source,
+            prefetch=prefetch,
+            deliver=served.receiver(self._consumer.delivered),
+            cancelled=ended,
+            arguments=consumer_arguments(served.timeout, self.server),
+        )
+
+    async def _see_to_suspects(
+        self, served: Served, channel: ConsumeChannel, ended: Callable[[str], None]
+    ) -> None:
+        """Have the consumer of suspects that is wanted; the old one ends before."""
+        source, wanted = suspects_queue(served.queue), served.at_once
+        if source not in served.sources:
+            return
+        tag, now = served.suspects or ("", 0)
+        if wanted != now:
+            served.suspects = None
+            if now:
+                await channel.cancel(tag)
+            if wanted:
+                tag = await self._begin(served, channel, source, wanted, ended)
+                served.suspects = (tag, wanted)
+        if not wanted:
+            self._consumer.suspects_stopped(served.queue)
+
     async def _pause(self, served: Served, channel: ConsumeChannel) -> None:
-        tags, served.tags = served.tags, []
+        tags = served.end_tags()
         served.at_rest = True
         for tag in tags:
             await channel.cancel(tag)
@@ -352,28 +364,6 @@ class Consumption:
 
     def _holds(self, served: Served) -> bool:
         return served.partition is not None and self._consumer.holds(served.partition)
-
-    def _arguments(self, served: Served) -> dict[str, object]:
-        """Of a consumer. Older brokers know its timeout as a policy or a setting of theirs only."""
-        if served.timeout is None or self.server < _TIMEOUT_OF_CONSUMERS:
-            return {}
-        return {"x-consumer-timeout": round(served.timeout * 1000)}
-
-    def _tell_of_timeout(self) -> None:
-        """Say what somebody has to set on a broker that takes no timeout from a consumer."""
-        if self.server >= _TIMEOUT_OF_CONSUMERS:
-            return
-        for queue, (served, *_) in self._queues.items():
-            if served.timeout is not None:
-                _log.warning(
-                    "queue %r has tasks that may run for longer than RabbitMQ %s lets a delivery "
-                    "wait (30 min by default): a run beyond that is repeated; set the policy "
-                    "consumer-timeout (3.12 and later) of this queue, or consumer_timeout in "
-                    "rabbitmq.conf, to %d ms",
-                    queue,
-                    ".".join(map(str, self.server)),
-                    round(served.timeout * 1000),
-                )
 
     async def _give_up(self, served: Served, channel: ConsumeChannel) -> None:
         """A consumer was cancelled by the broker: begin again on a channel of its own."""
@@ -384,6 +374,7 @@ class Consumption:
     def _lost(self, served: Served, channel: ConsumeChannel) -> None:
         if served.channel is channel:
             served.channel = None
-            served.tags = []
+            served.end_tags()
+            served.at_once = 1
             served.at_rest = False
         self._consumer.channel_lost(channel)

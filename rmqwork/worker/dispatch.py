@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from rmqwork.worker.caution import group_size
 from rmqwork.worker.flow import Average, ahead
 from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.quarantine import Quarantine
@@ -74,7 +75,7 @@ class Dispatcher(Generic[E]):
         self._durations = {lane: Average() for lane in slots}
         self._scheduled = False
         self._loop = asyncio.get_running_loop()
-        self.suspects = Quarantine(parts)
+        self.suspects = Quarantine(parts, group_size(slots))
         """Deliveries that run isolated: a process died with them, or their task wants it."""
         self.stopped = False
 
@@ -99,6 +100,12 @@ class Dispatcher(Generic[E]):
         for held in helds:
             held.stage, held.alone = Stage.READY, True
         self.suspects.add(helds)
+        self.schedule()
+
+    def suspect_first(self, held: Held) -> None:
+        """Run this one with others of first suspicion, in a process without any other."""
+        held.stage, held.alone = Stage.READY, True
+        self.suspects.add_first(held)
         self.schedule()
 
     def forget_suspects(self, channel: object) -> None:

@@ -159,7 +159,7 @@ class Joiner:
     # ── messages of shards ────────────────────────────────────────────────────────────────────
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message of a shard has come; see `rmqwork.worker.consuming.Consumer`."""
+        """A message of a shard has come; see `rmqwork.worker.consumer.Consumer`."""
         self._channels[queue] = delivery.channel
         shard = self._shards.get(queue)
         if shard is None:
@@ -176,17 +176,20 @@ class Joiner:
         self._perform(queue, shard, shard.received(told, delivery))
 
     def channel_lost(self, channel: ConsumeChannel) -> None:
-        """See `rmqwork.worker.consuming.Consumer`."""
+        """See `rmqwork.worker.consumer.Consumer`."""
         for queue, known in self._channels.items():
             if known is channel:
                 self._shards[queue].lost()
 
     def paused(self, queue: str) -> None:
-        """Shards are never paused; see `rmqwork.worker.consuming.Consumer`."""
+        """Shards are never paused; see `rmqwork.worker.consumer.Consumer`."""
 
     def holds(self, partition: str) -> bool:
-        """Shards have no partitions; see `rmqwork.worker.consuming.Consumer`."""
+        """Shards have no partitions; see `rmqwork.worker.consumer.Consumer`."""
         return False
+
+    def suspects_stopped(self, queue: str) -> None:
+        """Shards have no suspects; see `rmqwork.worker.consumer.Consumer`."""
 
     async def _tick(self) -> None:
         while True:

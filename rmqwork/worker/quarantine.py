@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from rmqwork.worker.held import Held
@@ -36,22 +37,40 @@ class Quarantine:
 
     Args:
         parts: how many isolated processes there may be.
+        size: of a group of first suspicion.
     """
 
-    def __init__(self, parts: int = 1) -> None:
+    def __init__(self, parts: int = 1, size: int = 1) -> None:
         self._parts = parts
+        self._size = size
         self._groups: deque[list[Held]] = deque()
+        self._first: list[Held] = []
+        self._kept: list[Held] = []
 
     def __len__(self) -> int:
         """How many groups wait."""
-        return len(self._groups)
+        return len(self._groups) + -(-len(self._first) // self._size)
 
     def __iter__(self) -> Iterator[Held]:
-        return (held for group in self._groups for held in group)
+        return chain(chain.from_iterable(self._groups), self._first, self._kept)
 
     def add(self, helds: Sequence[Held]) -> None:
         """These died together, or each is to run alone anyway."""
         self._groups.extend(split(helds, self._parts))
+
+    def add_first(self, held: Held) -> None:
+        """This one is of first suspicion: nothing died with it in its suspects queue so far."""
+        self._first.append(held)
+
+    def keep(self, held: Held) -> None:
+        """This one is not to run here; see `take_kept`."""
+        self._kept.append(held)
+
+    def take_kept(self, queue: str) -> list[Held]:
+        """Take those of a queue that are not to run here."""
+        taken = [held for held in self._kept if held.queue == queue]
+        self._kept = [held for held in self._kept if held.queue != queue]
+        return taken
 
     def put_back(self, helds: Sequence[Held]) -> None:
         """A group did not run, or not all of it, and nobody knows more of it than before."""
@@ -60,7 +79,10 @@ class Quarantine:
 
     def next(self) -> list[Held]:
         """Take the group that is to run next."""
-        return self._groups.popleft()
+        if self._groups:
+            return self._groups.popleft()
+        group, self._first = self._first[: self._size], self._first[self._size :]
+        return group
 
     def forget(self, channel: object) -> None:
         """Forget the deliveries of a channel that has ended."""
@@ -71,8 +93,12 @@ class Quarantine:
         taken = [held for held in self if unwanted(held)]
         groups = ([held for held in group if held not in taken] for group in self._groups)
         self._groups = deque(group for group in groups if group)
+        self._first = [held for held in self._first if held not in taken]
+        self._kept = [held for held in self._kept if held not in taken]
         return taken
 
     def clear(self) -> None:
         """Forget all."""
         self._groups.clear()
+        self._first.clear()
+        self._kept.clear()

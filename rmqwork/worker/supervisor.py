@@ -15,20 +15,14 @@ from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason, TryAgain
 from rmqwork.publisher import Publisher
-from rmqwork.topology import suspects_queue
 from rmqwork.transport import connect
 from rmqwork.transport.port import ConsumeChannel
 from rmqwork.types import Delivery
 from rmqwork.worker import wire
+from rmqwork.worker.caution import Caution, is_first, is_from_suspects
 from rmqwork.worker.consuming import Consumption
 from rmqwork.worker.control import Control
-from rmqwork.worker.decide import (
-    HandBack,
-    Hold,
-    PublishThenAck,
-    again,
-    decide,
-)
+from rmqwork.worker.decide import HandBack, Hold, PublishThenAck, again, decide
 from rmqwork.worker.delivering import give
 from rmqwork.worker.dispatch import Dispatcher
 from rmqwork.worker.executor import Death, Executor
@@ -92,6 +86,7 @@ class Worker:
         self.settlement = Settlement(
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
+        self.caution = Caution(self.consumption, plan.slots, plan.processes)
         self.control = Control(self)
         self.switches = KillSwitches(self)
         self.lines = Lines(self)
@@ -121,7 +116,7 @@ class Worker:
     # ── deliveries come in ────────────────────────────────────────────────────────────────────
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message has come; see `rmqwork.worker.consuming.Consumer`."""
+        """A message has come; see `rmqwork.worker.consumer.Consumer`."""
         task_id = delivery.message_id or uuid7()
         held = Held(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
         held.partition = self.lines.partition_of(delivery)
@@ -138,6 +133,9 @@ class Worker:
 
     def consider(self, held: Held) -> None:
         """Have a delivery run, unless something else is decided of it."""
+        if not self.caution.came(held):
+            self.dispatcher.suspects.keep(held)
+            return
         decision = self._triage.decide(held)
         if isinstance(decision, Hold):
             self.lines.hold(held, decision.delay)
@@ -150,16 +148,16 @@ class Worker:
 
     def admit(self, held: Held) -> None:
         """Have a delivery run as soon as there is room for it, and its queue's switch lets it."""
-        if not self.switches.admits(held):
+        if not self.switches.admits(held) or (held.partition and not self.lines.admits(held)):
             return
-        if held.partition is not None and not self.lines.admits(held):
-            return
-        suspected = held.suspected or held.delivery.queue == suspects_queue(held.queue)
-        if suspected or self.is_isolated(held):
+        if is_first(held) and not self.is_isolated(held):
+            self.dispatcher.suspect_first(held)
+        elif is_from_suspects(held) or held.suspected or self.is_isolated(held):
             self.dispatcher.suspect([held])
-            self.staff.see_to_suspects()
         else:
             self.dispatcher.put(held)
+            return
+        self.staff.see_to_suspects()
 
     def is_isolated(self, held: Held) -> bool:
         """Whether its task wants a process of its own for each run."""
@@ -172,6 +170,7 @@ class Worker:
         if isinstance(known, Held):
             _log.info("%s was delivered again while it runs; its run goes on", held.task_id)
             readopt(known, held.delivery)
+            self.caution.came(known)
             if known.stage is Stage.WAITING:
                 self.lines.adopted(known)
         elif known is not None:
@@ -277,15 +276,21 @@ class Worker:
         """Dead-letter a delivery that has not run, and must not any more."""
         self.kept.settle(held, self._triage.refused(held, reason, evidence))
 
+    def suspects_stopped(self, queue: str) -> None:
+        """A suspects queue has no consumer; see `rmqwork.worker.consumer.Consumer`."""
+        for held in self.dispatcher.suspects.take_kept(queue):
+            self.hand_back(held)
+        self.caution.ended(queue)
+
     def paused(self, queue: str) -> None:
-        """A queue is not consumed any more; see `rmqwork.worker.consuming.Consumer`."""
+        """A queue is not consumed any more; see `rmqwork.worker.consumer.Consumer`."""
         if queue in self.lines:
             self.lines.put_down(queue)
         else:
             self.control.put_down(queue)
 
     def holds(self, partition: str) -> bool:
-        """See `rmqwork.worker.consuming.Consumer`."""
+        """See `rmqwork.worker.consumer.Consumer`."""
         return self.lines.holds(partition)
 
     def suspected(self, helds: Sequence[Held]) -> None:
@@ -310,6 +315,7 @@ class Worker:
     def _settled(self, held: Held) -> None:
         self._throughput[held.queue].add()
         self.switches.gone(held)
+        self.caution.gone(held)
         if held.partition is not None:
             self.lines.gone(held)
 

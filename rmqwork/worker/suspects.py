@@ -53,10 +53,21 @@ def hand_back_counts(count: int, server: tuple[int, ...]) -> bool:
     return server < _COUNTS_HAND_BACKS_UNTIL and count >= _REPUBLISHED_AT
 
 
-def died_alone(held: Held, max_attempts: int | None) -> Outcome | None:
-    """What becomes of a message from a suspects queue: it was delivered alone, and whatever held
-    it died; None = it runs (again), isolated."""
-    count = delivery_count(held.delivery)
+def held_together(server: tuple[int, ...]) -> bool:
+    """Whether a worker holds many messages of a suspects queue that nothing has died with there:
+    where it can hand them back without a count (RabbitMQ 4.3).
+    """
+    return server >= _COUNTS_HAND_BACKS_UNTIL
+
+
+def died_alone(held: Held, max_attempts: int | None, server: tuple[int, ...]) -> Outcome | None:
+    """What becomes of a message from a suspects queue, after whatever held it died; None = it
+    runs (again), isolated.
+
+    It was held alone each time, but for the first where they are held together: that count may be
+    another's fault, and is free.
+    """
+    count = delivery_count(held.delivery) - held_together(server)
     if count < max(LEAST_ATTEMPTS, max_attempts or 0):
         return None
     evidence = Evidence(

@@ -103,7 +103,7 @@ class Triage:
             return None
         if held.delivery.queue == suspects_queue(held.queue):
             task = self._plan.manifest.tasks[str(held.delivery.type)]
-            outcome = died_alone(held, task.max_attempts)
+            outcome = died_alone(held, task.max_attempts, self._server())
             if outcome is None:
                 return None
             report(held, outcome)

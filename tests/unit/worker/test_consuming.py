@@ -27,12 +27,16 @@ class Taker:
     def __init__(self) -> None:
         self.got: list[tuple[str, Delivery]] = []
         self.lost: list[object] = []
+        self.stopped: list[str] = []
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
         self.got.append((queue, delivery))
 
     def channel_lost(self, channel: object) -> None:
         self.lost.append(channel)
+
+    def suspects_stopped(self, queue: str) -> None:
+        self.stopped.append(queue)
 
 
 class Room:
@@ -63,6 +67,11 @@ class Room:
 
     def consumer(self, source: str):  # type: ignore[no-untyped-def]  # (queue, prefetch, deliver, cancelled)
         return next(c for c in self.channel(source).consumers.values() if c[0] == source)
+
+    def suspects(self) -> int:
+        """The prefetch of the suspects of a, 0 while there is no consumer."""
+        consumers = self.channel("a").consumers.values()
+        return next((prefetch for queue, prefetch, *_ in consumers if queue == "a.suspects"), 0)
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +242,47 @@ async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(room: Room)
     assert [c[:2] for c in channel.consumers.values()] == [("b", 50)]
     assert room.consumption.consuming
     assert room.taker.lost == []
+
+
+async def test_suspects_have_a_prefetch_of_their_own_whose_old_consumer_ends_first(room: Room):
+    await room.consumes()
+    channel = room.channel("a")
+    [old] = [tag for tag, consumer in channel.consumers.items() if consumer[0] == "a.suspects"]
+
+    room.consumption.set_at_once("a", 16)
+    await until(lambda: room.suspects() == 16)
+
+    assert channel.cancelled == [old]  # and nobody else
+    assert room.consumption.at_once("a") == 16
+    assert room.taker.stopped == []
+
+
+async def test_suspects_are_not_consumed_while_none_are_wanted(room: Room):
+    await room.consumes()
+    channel = room.channel("a")
+
+    room.consumption.set_at_once("a", 0)
+    await until(lambda: room.taker.stopped != [])
+
+    assert room.taker.stopped == ["a"]
+    assert sorted(c[0] for c in channel.consumers.values()) == ["a", "a.due"]
+    assert room.consumption.consuming
+
+    room.consumption.set_at_once("a", 1)
+    await until(lambda: len(channel.consumers) == 3)
+    assert room.suspects() == 1
+
+
+async def test_after_a_loss_suspects_are_consumed_one_at_a_time(room: Room):
+    await room.consumes()
+    room.consumption.set_at_once("a", 16)
+    await until(lambda: room.suspects() == 16)
+
+    room.channel("a").end("gone")
+    await until(lambda: room.taker.lost != [] and room.consumption.consuming)
+    await until(lambda: room.suspects() == 1)
+
+    assert room.consumption.at_once("a") == 1
 
 
 async def test_the_same_prefetch_changes_nothing(room: Room):

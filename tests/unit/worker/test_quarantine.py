@@ -71,3 +71,28 @@ def test_the_deliveries_of_a_lost_channel_are_forgotten():
     assert len(quarantine) == 1
     quarantine.clear()
     assert not quarantine
+
+
+def test_those_of_first_suspicion_run_in_groups_after_the_groups_that_died():
+    quarantine = Quarantine(2, size=4)
+    for held in (many := helds(6)):
+        quarantine.add_first(held)
+    died = helds(1)
+    quarantine.add(died)
+
+    assert len(quarantine) == 3
+    assert [quarantine.next() for _ in range(3)] == [died, many[:4], many[4:]]
+    assert not quarantine
+
+
+def test_what_is_kept_does_not_run_and_is_taken_by_its_queue():
+    quarantine, [first, other] = Quarantine(), helds(2)
+    other.queue = "another"
+    quarantine.keep(first)
+    quarantine.keep(other)
+
+    assert not quarantine
+    assert list(quarantine) == [first, other]
+    assert quarantine.take_kept("q") == [first]
+    assert quarantine.remove(lambda held: held is other) == [other]
+    assert list(quarantine) == []
