@@ -34,6 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any load")
 
+SLOW_TIMEOUT = 400  # seconds
 BROKER_FIXTURES = {"broker", "broker_version", "fragile_broker", "vhost_url"}
 ADDRESS = "rmqwork_broker_desk"  # the key under which xdist's workers are told the socket
 
@@ -113,8 +114,10 @@ def pytest_terminal_summary(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, before ``-m`` chooses."""
+    """Mark what needs a broker, before ``-m`` chooses; give what is slow time on a busy machine."""
     for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
         if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
 
