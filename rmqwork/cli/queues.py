@@ -90,18 +90,25 @@ async def _queue(
     dead = await link.depth(dead_letter_queue(queue.name))
     suspects = by_name.get(suspects_queue(queue.name))
     known = [] if more is None else [more.get(name, {}) for name in queue.consumed()]
+    main = len(depths) if queue.partitions is not None else 1  # the rest are beside it
     return {
         "queue": queue.name,
         "exists": bool(depths),
         "type": known[0].get("type", queue.type) if known else queue.type,
         "ready": sum(depth.messages for depth in depths) if depths else None,
-        "consumers": depths[0].consumers if depths else None,
+        "partitions": queue.partitions,
+        "consumers": min(depth.consumers for depth in depths[:main]) if depths else None,
         "suspects": None if suspects is None else suspects.messages,
         "dead_letters": None if dead is None else dead.messages,
         "unacked": sum(one.get("unacked", 0) for one in known) if known else None,
-        "in_per_s": known[0].get("in_per_s") if known else None,
-        "out_per_s": known[0].get("out_per_s") if known else None,
+        "in_per_s": _sum(known[:main], "in_per_s"),
+        "out_per_s": _sum(known[:main], "out_per_s"),
     }
+
+
+def _sum(known: list[dict[str, Any]], figure: str) -> float | None:
+    found = [one[figure] for one in known if one.get(figure) is not None]
+    return round(sum(found), 1) if found else None
 
 
 def _print(out: Console, state: dict[str, Any], clear: bool) -> None:
@@ -133,10 +140,10 @@ def _print(out: Console, state: dict[str, Any], clear: bool) -> None:
 
 def _cells(queue: dict[str, Any], management: bool) -> list[object]:
     if not queue["exists"]:
-        cells: list[object] = [queue["queue"], "absent", "-", "-", _or_dash(queue["dead_letters"])]
+        cells: list[object] = [_name(queue), "absent", "-", "-", _or_dash(queue["dead_letters"])]
     else:
         cells = [
-            queue["queue"],
+            _name(queue),
             queue["type"],
             queue["ready"],
             queue["consumers"],
@@ -145,6 +152,11 @@ def _cells(queue: dict[str, Any], management: bool) -> list[object]:
     if management:
         cells += [_or_dash(queue[name]) for name in ("unacked", "in_per_s", "out_per_s")]
     return cells
+
+
+def _name(queue: dict[str, Any]) -> str:
+    count = queue["partitions"]
+    return str(queue["queue"]) if count is None else f"{queue['queue']}.0-{count - 1}"
 
 
 def _or_dash(value: object) -> object:

@@ -166,7 +166,8 @@ def consumer_timeout(facts: Facts) -> Iterator[Finding]:
     for queue in facts.manifest.queues:
         longest = max((_limit(task) for task in _tasks(facts, queue)), default=0.0)
         allowed = _CONSUMER_TIMEOUT
-        there = facts.found.queues.get(queue) if facts.found is not None else None
+        name = facts.manifest.queues[queue].consumed[0]
+        there = facts.found.queues.get(name) if facts.found is not None else None
         if there is not None:
             said = there.policy_definition.get("consumer-timeout")
             allowed = said / 1000 if isinstance(said, int) else allowed

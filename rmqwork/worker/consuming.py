@@ -19,6 +19,8 @@ from rmqwork.worker.timeouts import consumer_arguments, tell_of_timeout
 
 _log = logging.getLogger(__name__)
 _STOP_TIMEOUT: Final = 2.0
+_TURN: Final = "turn"
+"""Why a partition is paused for a moment: it is offered to other workers."""
 _PATIENT: Final = 6
 """Attempts after which a queue that cannot be consumed is tried at the longest interval."""
 
@@ -99,6 +101,13 @@ class Consumption:
             if served.partition == partition and (served.paused or self._stop.is_set()):
                 served.changed.set()
 
+    def offer(self, partition: str) -> None:
+        """End a partition's consumer, and begin another one behind those of other workers."""
+        for served in self._served:
+            if served.partition == partition and not served.paused:
+                served.paused.add(_TURN)
+                served.changed.set()
+
     def serves(self, partition: str) -> bool:
         """Whether a partition has a consumer here, which would be given what is given back."""
         return any(served.tags for served in self._served if served.partition == partition)
@@ -169,11 +178,11 @@ class Consumption:
         held = {served for served in self._serving if self._holds(served)}
         await self._end(served for served in self._serving if served not in held)
 
-    async def _end(self, those: Iterable[Served]) -> None:
+    async def _end(self, those: Iterable[Served], patience: float = _STOP_TIMEOUT) -> None:
         """Let these be served no more; cut off where the broker does not answer."""
         tasks = [self._serving.pop(served) for served in list(those)]
         if tasks:
-            await asyncio.wait(tasks, timeout=_STOP_TIMEOUT)
+            await asyncio.wait(tasks, timeout=patience)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,10 +242,7 @@ class Consumption:
             for served in self._served
         }
         await lost.wait()
-        tasks, self._serving = list(self._serving.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end(self._serving, patience=0.0)
         self._link = None
         raise BrokerUnavailable(f"the connection was lost: {'; '.join(reasons)}; reconnecting")
 
@@ -361,6 +367,9 @@ class Consumption:
             await channel.cancel(tag)
         served.let_go()
         self._consumer.paused(served.name)
+        if _TURN in served.paused:
+            served.paused.discard(_TURN)
+            served.changed.set()
 
     def _holds(self, served: Served) -> bool:
         return served.partition is not None and self._consumer.holds(served.partition)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rmqwork.batch import Batch
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from rmqwork.worker.supervisor import Worker
 
 _log = logging.getLogger(__name__)
+TENURE: Final = (20.0, 40.0)
+"""Seconds after which a partition is offered to the next worker: the broker would leave all of them
+with the worker that came first. Costs `rmqwork.worker.consumed.SETTLING` where there is no other.
+"""
 _ANSWER_TIMEOUT: Final = 5.0
 _BEGUN: Final = frozenset({Stage.SENT, Stage.FINISHED})
 
@@ -36,6 +42,8 @@ class _Line:
     head: Held | None = None
     behind: Held | None = None
     timer: asyncio.TimerHandle | None = None
+    until: float = 0.0
+    """When it is offered to other workers; 0 = not known yet."""
 
     def forget(self) -> None:
         """Nothing is here any more."""
@@ -101,6 +109,7 @@ class Lines:
             line.forget()
         line.head = held
         if not self._halted(held):
+            line.until = line.until or monotonic() + random.uniform(*TENURE)
             return True
         self._keep(held)
         return False
@@ -166,6 +175,9 @@ class Lines:
             behind, line.behind = line.behind, None
             if behind is not None and behind.settleable:
                 self._worker.admit(behind)
+            elif line.until and monotonic() > line.until:
+                line.until = 0.0
+                self._worker.consumption.offer(str(held.partition))
         self._worker.consumption.look_again(str(held.partition))
 
     def hand_back(self, held: Held) -> None:

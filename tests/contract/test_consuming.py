@@ -543,6 +543,34 @@ async def test_the_next_active_consumer_sees_the_order_when_nothing_was_held(
     assert second.bodies == [b"1", b"2", b"3", b"4", b"5"]
 
 
+async def test_the_next_active_consumer_is_ahead_of_what_the_last_one_gives_back(
+    connector: Connector, link: Link
+):
+    """And is behind it, when it gives its first delivery back after that."""
+    await make_queue(link, "q", x_single_active_consumer=True)
+    await fill(link, "q", 4)
+    first, second = Inbox(), Inbox()
+    channel = await link.open_consuming(first.closed.append)
+    tag = await first.consume(channel, prefetch=1)
+    await first.reach(1)
+    other = await connector.open("other")
+    other_channel = await other.open_consuming(second.closed.append)
+    await second.consume(other_channel, prefetch=1)
+
+    await channel.cancel(tag)
+    await second.reach(1)
+    assert second.bodies == [b"1"]
+    channel.nack(first.deliveries[0])
+    await channel.synced()
+    other_channel.nack(second.deliveries[0])
+    for number in range(2, 6):
+        await second.reach(number)
+        other_channel.ack(second.deliveries[-1])
+
+    assert second.bodies == [b"1", b"0", b"1", b"2", b"3"]
+    await other.close()
+
+
 async def test_two_consumers_share_a_queue(link: Link):
     await make_queue(link)
     channel, one = await consuming(link, prefetch=5)

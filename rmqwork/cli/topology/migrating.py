@@ -72,6 +72,11 @@ async def _migrate(app: App, queue: str, patience: Patience, undo: bool) -> None
     if queue not in app.queues:
         known = ", ".join(app.queues)
         raise ConfigurationError(f"app {app.name!r} has no queue {queue!r}; it has {known}")
+    if app.queues[queue].partitions is not None:
+        raise ConfigurationError(
+            f"queue {queue!r} has partitions, and messages moved meanwhile would lose their order; "
+            "give it another name, and drain the old one with workers of the old version"
+        )
     settings = app.settings
     async with contextlib.AsyncExitStack() as stack:
         taking = await connector(app).open("rmqwork topology migrate (takes)")
