@@ -237,18 +237,3 @@ def test_choices_for_single_queues():
         per_queue(["lo=5"], 1, int, ["low"], "--most")
     with pytest.raises(ConfigurationError, match="'x' is no suitable value"):
         per_queue(["x"], 1, int, ["low"], "--most")
-
-
-def test_each_partition_has_a_trigger():
-    app = App("shop", queues=[Queue("orders", partitions=3, partition_key="customer")])
-    manifest = Manifest.from_dict(app.manifest())
-
-    objects = rendered(manifest, latency=PerQueue(60.0), task_seconds=PerQueue(1.0))
-
-    spec = objects["ScaledObject", "shop-orders"]["spec"]
-    found = [one["metadata"] for one in spec["triggers"]]
-    assert [one["queueName"] for one in found] == ["orders.0", "orders.1", "orders.2"]
-    whole = manifest.settings.processes * manifest.settings.concurrency * 60
-    assert {one["value"] for one in found} == {str(whole // 3)}
-    rules = str(objects["PrometheusRule", "shop"])
-    assert "orders\\\\\\\\.0|orders" in rules
