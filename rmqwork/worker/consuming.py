@@ -369,7 +369,7 @@ class Consumption:
         self._consumer.paused(served.name)
         if _TURN in served.paused:
             served.paused.discard(_TURN)
-            served.changed.set()
+            served.change()
 
     def _holds(self, served: Served) -> bool:
         return served.partition is not None and self._consumer.holds(served.partition)
