@@ -20,7 +20,10 @@ class Stage:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.broker = site.rabbitmq("rabbit", "--cpu-shares", "4096")
+        plugins = site.folder / "enabled_plugins"
+        plugins.write_text("[rabbitmq_management, rabbitmq_prometheus].\n")
+        volume = ("-v", f"{plugins}:/etc/rabbitmq/enabled_plugins:ro")
+        self.broker = site.rabbitmq("rabbit", "--cpu-shares", "4096", *volume)
         app_settings(f"amqp://guest:guest@{self.broker.address}:5672/")
 
     def lines(self, kind: str, *ids: str) -> list[Line]:

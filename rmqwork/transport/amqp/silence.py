@@ -12,11 +12,13 @@ from typing import Final
 
 from pika.heartbeat import HeartbeatChecker
 
-_LOOKS: Final = 4
-"""How often to look within a heartbeat."""
-_SILENT: Final = 5
-"""After so many looks without a byte: 1.25 to 1.5 heartbeats. That they are counted one by one
-keeps a loop that was held up itself from taking its own pause for the broker's."""
+_LOOKS: Final = 5
+"""So many looks in a row without a byte end a connection. That they are counted one by one keeps a
+loop that was held up itself from taking its own pause for the broker's."""
+_OVERDUE: Final = 0.25
+"""The part of a heartbeat by which the second one may be late, and seconds at least: with short
+heartbeats, a machine that is busy for a moment must not look dead."""
+_SECONDS: Final = 2.5
 
 
 class Heartbeats(HeartbeatChecker):
@@ -25,8 +27,9 @@ class Heartbeats(HeartbeatChecker):
     @property
     def connection_is_idle(self) -> bool:
         """Whether the broker has been silent for too long."""
-        return bool(self._idle_byte_intervals >= _SILENT)
+        return bool(self._idle_byte_intervals >= _LOOKS)
 
     def _start_check_timer(self) -> None:
-        self._check_interval = self._timeout / _LOOKS
+        patience = self._timeout + max(_OVERDUE * self._timeout, _SECONDS)
+        self._check_interval = patience / _LOOKS
         super()._start_check_timer()

@@ -58,6 +58,15 @@ def test_a_silent_broker_is_given_up_within_a_heartbeat_and_a_half(silent_from: 
     assert 12.5 <= connection.ended - last <= 15
 
 
+def test_a_short_heartbeat_leaves_time_to_a_busy_machine() -> None:
+    connection = Clocked()
+    Heartbeats(connection, 1)
+
+    connection.run(20)
+
+    assert connection.ended == pytest.approx(3.5)
+
+
 def test_a_broker_that_sends_a_heartbeat_now_and_then_is_kept() -> None:
     connection = Clocked()
     Heartbeats(connection, 10)

@@ -54,7 +54,6 @@ def selected(selector: tuple[str, str], series: list[dict[str, str]]) -> list[di
 
 def test_each_alert_finds_its_series(stage: Stage) -> None:
     app.publish_many([])
-    stage.broker.exec("rabbitmq-plugins", "-q", "enable", "rabbitmq_prometheus")
     worker = stage.site.worker("watched", "-c", "1")
     worker.wait_ready()
     spec: Any = broker_monitor(estate())["spec"]
