@@ -23,7 +23,7 @@ _HEADERS_BYTES: Final = 32 * 1024
 
 
 class PublishOptions(TypedDict, total=False):
-    """The options that every publishing verb takes.
+    """The options that every publishing verb takes; None counts as not given.
 
     Args:
         countdown: seconds (or a timedelta) until the task may start; not with ``eta``.
@@ -41,16 +41,16 @@ class PublishOptions(TypedDict, total=False):
         link_error: likewise, with a `rmqwork.FailedTask` when it has failed for good.
     """
 
-    countdown: float | timedelta
-    eta: datetime
-    expires: float | timedelta | datetime
-    queue: str
-    exchange: str
-    routing_key: str
-    priority: int
-    task_id: str
-    headers: Mapping[str, Header]
-    timeout: float
+    countdown: float | timedelta | None
+    eta: datetime | None
+    expires: float | timedelta | datetime | None
+    queue: str | None
+    exchange: str | None
+    routing_key: str | None
+    priority: int | None
+    task_id: str | None
+    headers: Mapping[str, Header] | None
+    timeout: float | None
     link: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
     link_error: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
 

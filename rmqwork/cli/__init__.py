@@ -10,6 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code: Ctrl-C (128 + SIGINT)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,9 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None and sys.argv[1:2] == ["worker"]:
         _leave_on_sigterm()
         gc.disable()  # what it imports stays: nothing to collect until it works
-    from rmqwork.cli.program import main as run
+    try:
+        from rmqwork.cli.program import main as run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while it was imported
+        return INTERRUPTED
 
 
 def _leave_on_sigterm() -> None:

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import click
 
+from rmqwork.cli import INTERRUPTED
 from rmqwork.cli.failing import report
 
 NAME: Final = "rmqwork"
 _SIGPIPE: Final = 141
-_INTERRUPTED: Final = 130
 _VERBS: Final = {
     "worker": "rmqwork.cli.worker:worker",
     "publish": "rmqwork.cli.publish:publish",
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
         return report(error, debug)
     return code if isinstance(code, int) else 0

@@ -153,6 +153,7 @@ assert_type(add.si(2).delay(), AsyncResult[int])
 assert_type(add.options(queue="low", countdown=5, priority=3).delay(2, 2), AsyncResult[int])
 assert_type(with_context.delay(3, loud=True), AsyncResult[str])
 assert_type(wrapped.delay(Wrapped[int](value=3)), AsyncResult[int])
+assert_type(add.apply_async((2, 2), eta=None, countdown=None, queue=None), AsyncResult[int])
 assert_type(
     add.apply_async(
         (2, 2),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rmqwork.cli import main
 from rmqwork.cli.failing import exit_code, one_line
 from rmqwork.errors import (
     BrokerUnavailable,
@@ -178,3 +179,17 @@ def test_a_locale_that_lacks_a_character_is_no_error(project: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert b"caf\\xe9" in done.stdout
+
+
+def test_an_interrupt_while_the_program_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        """A finder that is asked for the program when Ctrl-C comes."""
+
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "rmqwork.cli.program":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "rmqwork.cli.program")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+
+    assert main(["--version"]) == 130
