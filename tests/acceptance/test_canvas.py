@@ -80,6 +80,15 @@ def on(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Stage]:
         app.close(5)
 
 
+on_messages = pytest.mark.parametrize(
+    "on",
+    [pytest.param("rpc", marks=pytest.mark.broker), "memory"],
+    indirect=True,
+    scope="module",
+)
+"""What no store has a part in."""
+
+
 # ── the guide ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -247,6 +256,7 @@ def test_replace(on: Stage):
 # ── beyond it ─────────────────────────────────────────────────────────────────────────────────
 
 
+@on_messages
 def test_messages_go_through_chains(on: Stage):
     resize, store_it = on.app.tasks["canvas.resize"], on.app.tasks["canvas.store"]
     work = resize.s(module.Resize(width=3)) | store_it.s()
@@ -256,6 +266,7 @@ def test_messages_go_through_chains(on: Stage):
     assert by_name().get(PATIENCE) == "w4 stored"
 
 
+@on_messages
 def test_empty_groups_and_chains(on: Stage):
     add, tsum = on.add, on.tsum
     assert group()().get(PATIENCE) == []
@@ -266,6 +277,7 @@ def test_empty_groups_and_chains(on: Stage):
     assert (group(add.s(1, 1), group()) | on.flat.s())().get(PATIENCE) == "[2, []]"
 
 
+@on_messages
 def test_a_step_that_runs_again_moves_the_workflow_on_once(on: Stage):
     path = on.file()
     work = on.second_time.s(5) | on.write_value.s(str(path))
@@ -274,6 +286,7 @@ def test_a_step_that_runs_again_moves_the_workflow_on_once(on: Stage):
     assert lines(path, 1) == ["5"]
 
 
+@on_messages
 def test_options_of_steps_and_of_the_whole(on: Stage):
     add = on.add
     work = add.s(1, 1) | add.s(2).set(countdown=0.05, priority=3, headers={"a": 1})
@@ -282,12 +295,14 @@ def test_options_of_steps_and_of_the_whole(on: Stage):
     assert (result.id, result.get(PATIENCE)) == ("my own", 4)
 
 
+@on_messages
 def test_a_whole_workflow_expires(on: Stage):
     result = (on.add.s(1, 1) | on.add.s(2)).apply_async(expires=-1)
     with pytest.raises(TaskFailed, match="xpired"):
         result.get(PATIENCE)
 
 
+@on_messages
 def test_canvas_inside_tasks(on: Stage):
     path = on.file()
     assert on.starts_another.delay(3, str(path)).get(PATIENCE)
@@ -295,11 +310,13 @@ def test_canvas_inside_tasks(on: Stage):
     assert lines(path, 2) == ["41", "6"]
 
 
+@on_messages
 def test_json_and_back(on: Stage):
     work = group(on.add.s(i, i) for i in range(3)) | on.tsum.s()
     assert on.app.signature(work.to_json())().get(PATIENCE) == 6
 
 
+@on_messages
 def test_a_workflow_that_is_larger_than_a_header(on: Stage):
     work = chain(on.add.s(0, 1), *(on.add.s(1) for _ in range(100)))
     assert work().get(PATIENCE) == 101
