@@ -3,6 +3,7 @@
 # make test    everything that is checked: format, lint, types, all tests
 # make check   the same without the tests that need a broker (seconds)
 # make containers  the image, its workers and Compose with real containers (a minute)
+# make unit-tests  the unit tests on Python 3.13, in a container (minutes where the disk is slow)
 # make cluster    three RabbitMQ nodes on this machine, until Ctrl-C
 # make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
 #
@@ -19,7 +20,7 @@ PROCESSES ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo chaos test check containers cluster lint types pytest format venv clean
+.PHONY: help demo chaos test check containers unit-tests cluster lint types pytest format venv clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -37,6 +38,9 @@ check: lint types
 
 containers: venv
 	@scripts/containers $(BIN)/python $(ARGS)
+
+unit-tests: venv
+	@scripts/unit-tests $(BIN)/python $(ARGS)
 
 cluster: venv
 	@scripts/rabbitmq-image sid rabbitmq:4-management
