@@ -17,20 +17,17 @@ from typing import Final
 from rmqwork import delays, shards
 from rmqwork.batch import Batch, Entry
 from rmqwork.errors import (
-    BrokerBlocked,
     BrokerUnavailable,
     ConfigurationError,
     InvalidMessage,
-    Nacked,
     PublishError,
-    PublishTimeout,
     RmqworkError,
-    Unroutable,
 )
 from rmqwork.priorities import IgnoredPriorities
+from rmqwork.refusals import refused, too_late
 from rmqwork.topology import Declaration
 from rmqwork.transport.port import Connector, Link, PublishChannel
-from rmqwork.types import Publication, Verdict
+from rmqwork.types import Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -290,7 +287,7 @@ class Publisher:
             return
         if verdict is Verdict.RETURNED and self._declares_for(entry):
             return
-        error = None if verdict is Verdict.CONFIRMED else _error(entry.publication, verdict, text)
+        error = None if verdict is Verdict.CONFIRMED else refused(entry.publication, verdict, text)
         if error is not None:
             error.may_have_arrived = entry.unanswered
         if entry.finish(error):
@@ -364,46 +361,8 @@ class Publisher:
             self._set_timer(min(batch.deadline for batch in self._batches))
 
     def _too_late(self, entry: Entry) -> PublishError:
-        what = f"task {entry.publication.type!r} ({entry.publication.message_id})"
-        within = f"within {entry.batch.timeout:g} s"
-        task_id, maybe = entry.publication.message_id, entry.sent
-        known = "it may have arrived" if maybe else "it was not sent"
-        if self._link is not None and self._link.blocked:
-            return BrokerBlocked(
-                f"{what} was not confirmed {within}: the broker blocks publishers (memory or disk "
-                f"alarm); {known}; free memory or disk on the broker and publish again",
-                task_id=task_id,
-                may_have_arrived=maybe,
-            )
+        problem = None
         if not self.connected:
-            reason = self._problem or f"no connection to {self._connector.label}"
-            return BrokerUnavailable(
-                f"{what} was not confirmed {within}: {reason}; {known}",
-                task_id=task_id,
-                may_have_arrived=maybe,
-            )
-        return PublishTimeout(
-            f"{what} was not confirmed {within}; {known}; publish again with the same task_id, or "
-            "raise publish_timeout",
-            task_id=task_id,
-            may_have_arrived=maybe,
-        )
-
-
-def _error(publication: Publication, verdict: Verdict, text: str) -> PublishError:
-    what = f"task {publication.type!r} ({publication.message_id})"
-    route = f"exchange {publication.exchange!r}, routing key {publication.routing_key!r}"
-    task_id = publication.message_id
-    if verdict is Verdict.RETURNED:
-        return Unroutable(
-            f"{what} was returned by the broker: {text}: no queue for {route}; declare the queue "
-            "(start its worker once, or name it in App(queues=[...])) or mend the route",
-            task_id=task_id,
-        )
-    if verdict is Verdict.NACKED:
-        return Nacked(
-            f"{what} was refused by its queue ({route}): the queue is full; publish again later, "
-            "add workers, or raise its max_length",
-            task_id=task_id,
-        )
-    return PublishError(f"{what} was refused by the broker ({route}): {text}", task_id=task_id)
+            problem = str(self._problem or f"no connection to {self._connector.label}")
+        blocked = self._link is not None and self._link.blocked
+        return too_late(entry.publication, entry.batch.timeout, entry.sent, blocked, problem)

@@ -47,11 +47,6 @@ class Workflow:
     link_error: tuple[Node, ...] = ()
     expires_at: int | None = None
 
-    @property
-    def wants_value(self) -> bool:
-        """Whether anything takes this step's value."""
-        return bool(self.then or self.link)
-
     def dump(self) -> str:
         """The document as JSON."""
         members: dict[str, object] = {"id": self.id}

@@ -6,7 +6,6 @@ A frozen call is a **node**; see docs/canvas.md and `rmqwork.canvas.flow`.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -185,13 +184,3 @@ def _linked(node: Node, options: Mapping[str, Any]) -> Node:
         if works := options.get(name):
             node[name] = [_node(work, {}) for work in works]
     return node
-
-
-def expiry_of(options: Mapping[str, Any]) -> int | None:
-    """Milliseconds since the epoch after which no step may start, by a workflow's options."""
-    expires = options.get("expires")
-    if isinstance(expires, datetime):
-        return int(expires.timestamp() * 1000)
-    if isinstance(expires, timedelta):
-        expires = expires.total_seconds()
-    return None if expires is None else int((time.time() + expires) * 1000)

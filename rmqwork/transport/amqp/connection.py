@@ -192,11 +192,6 @@ class Connection(AsyncioConnection):
             error = exceptions.StreamLostError("given up while it was being opened")
         super()._on_stream_terminated(error)
 
-    def unsent(self) -> int:
-        """Bytes that wait to be written to the socket."""
-        queued = sum(map(len, self._out))
-        return queued + (self._transport.get_write_buffer_size() if self._transport else 0)
-
 
 def body_frames(channel_number: int, body: bytes, max_length: int) -> list[bytes]:
     """The body frames of one message."""
