@@ -279,13 +279,14 @@ def main() -> int:
             message = manifest_by_child(path)
         else:
             app = load_app(path)
-            importlib.import_module("rmqwork.execution")  # once, and not in each executor
             message = manifest_message(app)
     except AppNotLoaded as error:
         message = ("import-error", str(error))
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR
+    if app is not path:  # once, and not in each executor; the worker process connects meanwhile
+        importlib.import_module("rmqwork.execution")
     event_loop = message[1]["settings"]["event_loop"]
     TemplateProcess(sock, app, int(parent), event_loop).run()
     return 0
