@@ -118,6 +118,7 @@ def test_compose_comes_up_with_a_green_ledger_and_scales() -> None:
         **os.environ,
         "COMPOSE_PROJECT_NAME": f"rmqwork-proof-{os.getpid()}",
         "MANAGEMENT_PORT": "0",
+        "IMAGES": "150",  # it takes the producer 15 ms of CPU to draw one
     }
 
     def compose(*args: str) -> subprocess.CompletedProcess[str]:
