@@ -78,7 +78,7 @@ class Pool:
         executor.send_async([message])
         return message[1]
 
-    async def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait until something holds; looks again at each event, and every 10 ms."""
         deadline = time.monotonic() + timeout
         while not condition():

@@ -34,7 +34,7 @@ from tests.acceptance.apps import work
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "tests.acceptance.apps.work:app"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that a test waits for what has no deadline of its own: the machine may be busy."""
 _MARK = "WORK_TEST"
 SOON = 15.0

@@ -66,7 +66,7 @@ async def drained(url: str, queue: str = "q") -> list[str]:
     return ids
 
 
-def all_in(url: str, ids: set[str], queue: str = "q", timeout: float = 20) -> list[str]:
+def all_in(url: str, ids: set[str], queue: str = "q", timeout: float = 60) -> list[str]:
     """Take what a queue holds until all of these ids have come; returns all that came."""
     end = time.monotonic() + timeout
     got: list[str] = []

@@ -11,7 +11,7 @@ from rmqwork.transport.port import Connector, ConsumeChannel, Link, PublishChann
 from rmqwork.types import Delivery, Publication, Verdict
 from tests.contract.verbs import Inbox, verdicts
 
-PATIENCE = 2.0
+PATIENCE = 20.0
 """Seconds in which a real broker has to show what the one in memory shows at once."""
 
 Seen = tuple[object, ...]

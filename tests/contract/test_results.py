@@ -116,7 +116,7 @@ def desk(address: tuple[str, str]) -> Iterator[Desk]:
     desk.close()
 
 
-def until(holds: Callable[[], object], timeout: float = 10.0) -> None:
+def until(holds: Callable[[], object], timeout: float = 30.0) -> None:
     end = time.monotonic() + timeout
     while not holds():
         assert time.monotonic() < end, "waited in vain"

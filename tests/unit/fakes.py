@@ -16,7 +16,7 @@ from rmqwork.transport.port import ChannelClosed, QueueDepth, Settled
 from rmqwork.types import Delivery, Publication, Server, Verdict
 
 
-async def until(holds: Callable[[], bool], what: str = "", timeout: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], what: str = "", timeout: float = 30.0) -> None:
     """Wait until a condition holds; the test fails when it does not in time."""
     end = time.monotonic() + timeout
     while not holds():

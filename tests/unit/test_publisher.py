@@ -51,7 +51,7 @@ async def publisher(connector: FakeConnector) -> AsyncIterator[Publisher]:
 
 
 def submit(
-    publisher: Publisher, *publications: Publication, timeout: float = 5
+    publisher: Publisher, *publications: Publication, timeout: float = 30
 ) -> Future[list[PublishError | None]]:
     batch = Batch(publications, timeout)
     publisher.submit(batch)
@@ -59,7 +59,7 @@ def submit(
 
 
 async def result(future: Future[list[PublishError | None]]) -> list[PublishError | None]:
-    return await asyncio.wait_for(asyncio.wrap_future(future), 5)
+    return await asyncio.wait_for(asyncio.wrap_future(future), 60)
 
 
 # ── the connection ────────────────────────────────────────────────────────────────────────────

@@ -43,7 +43,7 @@ def io_threads() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name == "rmqwork-publisher"]
 
 
-def holds(condition: Callable[[], bool], timeout: float = 5) -> None:
+def holds(condition: Callable[[], bool], timeout: float = 30) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end
