@@ -124,3 +124,10 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
         if default is not None:
             assert said.replace(" bytes", "").strip(" `") == str(default)
     assert rows == {}, "README.md names settings that do not exist"
+
+
+def test_the_architecture_names_no_module_that_is_gone() -> None:
+    page = ROOT.joinpath("docs", "architecture.md").read_text()
+    there = {path.name for path in ROOT.joinpath("rmqwork").rglob("*.py")}
+
+    assert set(re.findall(r"`(\w+\.py)`", page)) - there == set()
