@@ -56,10 +56,8 @@ lint: venv
 types: venv
 	$(BIN)/mypy
 
-# In the order of their names: the longest files are among the first, the many short unit tests at
-# last. By xdist's own order, the number of tests, the longest would be left for one process alone.
 pytest: venv
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 format: venv
 	$(BIN)/ruff format .
