@@ -46,7 +46,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error, RmqworkError):
         return plain(_joined(_without_traceback(str(error))))
     if isinstance(error, OSError) and error.strerror:
-        return plain(_joined(str(error)))
+        where = f"{error.filename}: " if error.filename else ""
+        return plain(_joined(f"{where}{error.strerror}"))
     return plain(
         f"unexpected {type(error).__name__}: {_joined(str(error))}; --debug shows the traceback"
     )

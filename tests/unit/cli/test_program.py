@@ -193,3 +193,12 @@ def test_an_interrupt_while_the_program_is_imported(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
 
     assert main(["--version"]) == 130
+
+
+def test_a_file_that_is_not_there_is_named_first(run: Run, project: Path) -> None:
+    project.joinpath("shop.py").write_text("from rmqwork import App\napp = App('shop')\n")
+
+    code, _, err = run("publish", "shop:app", "t", "@nowhere.json")
+
+    assert code == 1
+    assert err.endswith("\nrmqwork: error: nowhere.json: No such file or directory\n")
