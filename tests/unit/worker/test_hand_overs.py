@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import count
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rmqwork.topology import DeclareQueue, Queue
@@ -99,11 +99,11 @@ async def play(steps: Sequence[str]) -> None:
 
 async def settle(members: Sequence[Member]) -> None:
     """What was given back has arrived, and then those who waited for that go on."""
-    for _ in range(5):
+    for _ in range(40):
         await asyncio.sleep(0)
     for member in members:
         member.wait_over()
-    for _ in range(5):
+    for _ in range(40):
         await asyncio.sleep(0)
 
 
@@ -135,6 +135,7 @@ def early(log: Sequence[tuple[str, int]]) -> list[int]:
 
 
 @settings(max_examples=60, deadline=None)
+@example(["publish", "publish", "come", "come", "leave unfinished"])
 @given(STEPS)
 def test_messages_run_in_order(steps: list[str]):
     consumed.SETTLING, before = 60.0, consumed.SETTLING  # type: ignore[misc]
