@@ -7,6 +7,7 @@ Measured on single nodes; a new version gets a row here when a test of this suit
 | nack counts as a failure      | no          | yes         | yes          |
 | a closed channel counts       | yes         | yes         | yes          |
 | a closed connection counts    | yes         | yes         | yes          |
+| a dead letter keeps its count | yes         | no          | no           |
 | quorum queues have priorities | 32, strict  | 2, mixed    | none         |
 | largest message               | 16 MiB      | 16 MiB      | 128 MiB      |
 """
@@ -25,17 +26,19 @@ class Facts:
         nack_counts: whether `ConsumeChannel.nack` raises a quorum queue's delivery count.
         quorum_priorities: ``strict``, ``mixed`` (a higher one first, mostly) or ``none``.
         largest_message: bytes of body that the broker takes.
+        counts_go_on: whether the delivery count goes on in the quorum queue for dead letters.
     """
 
     nack_counts: bool
     quorum_priorities: Literal["strict", "mixed", "none"]
     largest_message: int
+    counts_go_on: bool
 
 
 def rabbitmq_facts(version: tuple[int, ...]) -> Facts:
     """The facts of a RabbitMQ version."""
     if version >= (4, 3):
-        return Facts(False, "strict", 16 << 20)
+        return Facts(False, "strict", 16 << 20, True)
     if version >= (4, 0):
-        return Facts(True, "mixed", 16 << 20)
-    return Facts(True, "none", 128 << 20)
+        return Facts(True, "mixed", 16 << 20, False)
+    return Facts(True, "none", 128 << 20, False)

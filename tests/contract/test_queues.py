@@ -8,6 +8,7 @@ import pytest
 
 from rmqwork.topology import Queue
 from rmqwork.transport.port import Connector, Link, QueueDepth
+from tests.contract.facts import Facts
 from tests.contract.verbs import (
     Inbox,
     consuming,
@@ -94,6 +95,24 @@ async def test_the_brokers_delivery_limit_leads_to_the_dead_letter_queue(link: L
     [death] = letter.headers["x-death"]  # type: ignore[misc]
     assert death["reason"] == "delivery_limit"  # type: ignore[index]
     assert len(inbox) == 3
+
+
+async def test_a_dead_letter_is_counted_on_or_anew(link: Link, facts: Facts):
+    """On 4.3 what was counted in a queue is counted on in the one for its dead letters."""
+    await make_queue(link, "dead")
+    await make_queue(
+        link, x_message_ttl=300, x_dead_letter_exchange="", x_dead_letter_routing_key="dead"
+    )
+    await fill(link, "q", 1)
+    channel = await link.open_consuming(print)
+    channel.reject(await fetch(channel))
+    await until_it_holds(link, "dead", 1)
+
+    channel.reject(await fetch(channel, "dead"))
+    again = await fetch(channel, "dead")
+
+    assert again.headers["x-delivery-count"] == (2 if facts.counts_go_on else 1)
+    channel.ack(again)
 
 
 async def test_no_number_of_hand_backs_dead_letters_by_itself(link: Link):

@@ -45,7 +45,7 @@ class Message:
         content: as it was published; exchange and routing key are those of its last routing.
         deaths: the latest first.
         first_death: the very first.
-        acquired: how often it had been delivered when its delivery limit was reached.
+        acquired: how often it had been delivered in the queue that it left.
         failures: of these, how many counted as failures.
     """
 

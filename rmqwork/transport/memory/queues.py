@@ -12,7 +12,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rmqwork.transport.memory.message import Entry, Message
@@ -172,6 +172,8 @@ class MemoryQueue:
         """Put a message at its place."""
         entry = Entry(message, next(self._numbers))
         entry.redelivered = message.acquired > 0
+        if self.quorum:
+            entry.failures = message.failures  # 4.3 goes on counting, and its limit counts them
         if self.ttl is not None:
             entry.expires = now + self.ttl
         self._push((1, -self._band(message), entry.number), entry)
@@ -200,7 +202,7 @@ class MemoryQueue:
             return
         while self._ready and not self._below(1.0):
             entry = self._pop()
-            self.owner.dead_letter(self, entry.message, "maxlen")
+            self.owner.dead_letter(self, _left(entry), "maxlen")
 
     # ── messages go out ───────────────────────────────────────────────────────────────────────
 
@@ -270,28 +272,21 @@ class MemoryQueue:
             entry.acquired += 1
             entry.failures += failed
             if failed and 0 <= self._limit < entry.failures:
-                self._over_limit(entry)
+                self.owner.dead_letter(self, _left(entry), "delivery_limit")
                 return
             key = (0, 0, next(self._numbers))
         else:
             key = (1, -self._band(entry.message), entry.number)
         if entry.expires is not None and entry.expires <= now:
-            self.owner.dead_letter(self, entry.message, "expired")
+            self.owner.dead_letter(self, _left(entry), "expired")
             return
         self._push(key, entry)
-
-    def _over_limit(self, entry: Entry) -> None:
-        message = entry.message
-        message = Message(
-            message.content, message.deaths, message.first_death, entry.acquired, entry.failures
-        )
-        self.owner.dead_letter(self, message, "delivery_limit")
 
     def expire(self, entry: Entry) -> None:
         """Its time to live is over."""
         if entry.ready:
             self._leave(entry)
-            self.owner.dead_letter(self, entry.message, "expired")
+            self.owner.dead_letter(self, _left(entry), "expired")
 
     def purge(self) -> int:
         """Drop all that is ready; returns how many."""
@@ -301,3 +296,11 @@ class MemoryQueue:
         self._heap.clear()
         self._ready = self._bytes = 0
         return count
+
+
+def _left(entry: Entry) -> Message:
+    """The message as it leaves its queue: what was counted there goes with it."""
+    message = entry.message
+    if not entry.acquired:
+        return message
+    return replace(message, acquired=entry.acquired, failures=entry.failures)
