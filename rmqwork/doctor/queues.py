@@ -10,6 +10,7 @@ from rmqwork.doctor.facts import Facts
 from rmqwork.doctor.finding import Finding
 from rmqwork.provision.found import FoundQueue
 from rmqwork.provision.migration import waiting_room
+from rmqwork.shards import PREFIX as JOINS
 from rmqwork.topology import UNROUTABLE, DeclareQueue, dead_letter_queue
 
 _LEAST_LIMIT: Final = 1000
@@ -35,6 +36,10 @@ def topology_missing(facts: Facts) -> Iterator[Finding]:
         return
     names = [one.name for one in facts.plan.create]
     names += [f"{one.source} -> {one.destination}" for one in facts.plan.bind]
+    if facts.manifest.settings.declare:  # by whoever publishes the first group
+        names = [name for name in names if not name.startswith(JOINS)]
+    if not names:
+        return
     yield Finding(
         "topology-missing",
         "error",

@@ -81,6 +81,16 @@ def without_queue(facts: Facts) -> Facts:
     return with_found(facts, replace(facts.found, queues=queues))
 
 
+def without_joins(facts: Facts) -> Facts:
+    assert facts.found is not None
+    queues = {
+        name: one
+        for name, one in facts.found.queues.items()
+        if not name.startswith("rmqwork.joins.")
+    }
+    return with_found(facts, replace(facts.found, queues=queues))
+
+
 def node(**changed: Any) -> Callable[[Facts], Facts]:
     return lambda facts: replace(facts, nodes=[Node("rabbit@a", **changed)])
 
@@ -199,3 +209,11 @@ def test_errors_come_first_and_what_is_unknown_is_no_finding() -> None:
     assert examine(facts) == []
     both = examine(node(memory_alarm=True)(but(skew=9.0)(good())))
     assert [one.severity for one in both] == ["error", "warning"]
+
+
+def test_queues_of_joins_are_missed_only_where_nobody_may_declare_them() -> None:
+    """Who publishes the first group declares them."""
+    assert examine(without_joins(good())) == []
+
+    [finding] = examine(without_joins(good(declare=False)))
+    assert (finding.check, finding.subject) == ("topology-missing", "rmqwork.joins.dlq")
