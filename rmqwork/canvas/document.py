@@ -116,8 +116,9 @@ def detach(headers: Mapping[str, object], body: bytes) -> tuple[Workflow, bytes]
             return read(header), body
         return _unwrap(body.decode())
     except (ValueError, TypeError, KeyError, IndexError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidMessage(
-            f"the workflow in its {names.WORKFLOW} header or its body cannot be read: {error}"
+            f"the workflow in its {names.WORKFLOW} header or its body cannot be read: {why}"
         ) from error
 
 

@@ -44,7 +44,9 @@ class EachPlan(Plan):
             items = from_json(body)["items"]
             texts = [to_json(item) for item in items]
         except (ValueError, KeyError, TypeError) as error:
-            raise InvalidMessage(f"this is no list of calls: {error!r}") from error
+            raise InvalidMessage(
+                'this is no list of calls, such as {"items": [{"x": 1}, {"x": 2}]}'
+            ) from error
         found = []
         for at, text in enumerate(texts):
             try:

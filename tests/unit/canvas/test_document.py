@@ -84,3 +84,8 @@ def test_a_message_of_no_workflow_has_none():
 def test_what_cannot_be_read_says_where(header, body):
     with pytest.raises(InvalidMessage, match="rmqwork-workflow"):
         detach({names.WORKFLOW: header}, body)
+
+
+def test_what_is_lacking_is_named():
+    with pytest.raises(InvalidMessage, match="it lacks 'workflow'"):
+        detach({names.WORKFLOW: "wf"}, b'{"body":{}}')
