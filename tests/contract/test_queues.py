@@ -97,6 +97,22 @@ async def test_the_brokers_delivery_limit_leads_to_the_dead_letter_queue(link: L
     assert len(inbox) == 3
 
 
+async def test_a_dead_letter_with_a_key_of_its_own_is_not_copied(link: Link, facts: Facts):
+    """The header CC routes no more; on 4.3 it stays."""
+    await make_queue(link, "dead")
+    await make_queue(link, "copy")
+    await make_queue(
+        link, x_message_ttl=300, x_dead_letter_exchange="", x_dead_letter_routing_key="dead"
+    )
+    await fill(link, "q", 1, headers={"CC": ["copy"]})
+
+    await until_it_holds(link, "dead", 1)
+    letter = await fetch(await link.open_consuming(print), "dead")
+
+    assert letter.headers.get("CC") == (["copy"] if facts.keeps_cc else None)
+    assert await link.depth("copy") == QueueDepth(1, 0)  # of the publish, and none of the letter
+
+
 async def test_a_dead_letter_is_counted_on_or_anew(link: Link, facts: Facts):
     """On 4.3 what was counted in a queue is counted on in the one for its dead letters."""
     await make_queue(link, "dead")

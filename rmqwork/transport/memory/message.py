@@ -47,6 +47,7 @@ class Message:
         first_death: the very first.
         acquired: how often it had been delivered in the queue that it left.
         failures: of these, how many counted as failures.
+        copies: whether the keys in its headers CC and BCC route it, too.
     """
 
     content: Publication
@@ -54,6 +55,7 @@ class Message:
     first_death: Death | None = None
     acquired: int = 0
     failures: int = 0
+    copies: bool = True
 
     @property
     def size(self) -> int:
@@ -65,7 +67,7 @@ class Message:
         """The routing key, and those of the headers CC and BCC."""
         headers = self.content.headers
         keys = [self.content.routing_key]
-        for name in ("CC", "BCC"):
+        for name in ("CC", "BCC") if self.copies else ():
             more = headers.get(name)
             if isinstance(more, list):
                 keys += [key for key in more if isinstance(key, str)]
@@ -77,13 +79,13 @@ class Message:
         others = [d for d in self.deaths if d not in same]
         if same:
             death = replace(death, count=same[0].count + 1)
-        headers = self.content.headers
-        if routing_key is not None:
-            headers = {key: value for key, value in headers.items() if key not in ("CC", "BCC")}
-        key = self.content.routing_key if routing_key is None else routing_key
-        content = replace(self.content, exchange=exchange, routing_key=key, headers=headers)
+        copies, key = self.copies, self.content.routing_key
+        if routing_key is not None:  # it alone counts from here on; the headers stay (4.3.6)
+            copies, key = False, routing_key
+        content = replace(self.content, exchange=exchange, routing_key=key)
         first = self.first_death or death
-        return replace(self, content=content, deaths=(death, *others), first_death=first)
+        deaths = (death, *others)
+        return replace(self, content=content, deaths=deaths, first_death=first, copies=copies)
 
     def headers(self) -> dict[str, object]:
         """The headers as clients see them, without the counts of a queue."""
