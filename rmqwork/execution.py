@@ -207,9 +207,9 @@ class TaskRunner:
 
         Args:
             message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
-                None, content_type, extras or None)``, see docs/architecture.md; ``extras`` may have
-                ``content_encoding``, ``timestamp``, and ``reply`` or ``value`` (somebody, or what
-                comes next, wants the result).
+                None, content_type, extras or None)``, see docs/explanation/architecture.md;
+                ``extras`` may have ``content_encoding``, ``timestamp``, and ``reply`` or ``value``
+                (somebody, or what comes next, wants the result).
 
         Returns:
             what `run` or `arun` takes; or why the message cannot be run.

@@ -1,6 +1,6 @@
 """From a workflow to what a worker can move on by itself: ids given, routes resolved, plain JSON.
 
-A frozen call is a **node**; see docs/canvas.md and `rmqwork.canvas.flow`.
+A frozen call is a **node**; see docs/how-to/canvas.md and `rmqwork.canvas.flow`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
     await template.close()
 
 Everything here is called in one asyncio loop, and its events come in the same; no user code runs in
-this process. `docs/architecture.md` has the protocol.
+this process. `docs/explanation/architecture.md` has the protocol.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the worker process, the template and the executors say to each other.
 
 A frame is a 4-byte big-endian length and ``marshal.dumps`` of a list of tuples.
-`docs/architecture.md` lists the kinds; the functions here turn values into tuples and back.
+`docs/explanation/architecture.md` lists the kinds; the functions here turn values into tuples and
+back.
 
 `marshal` and not JSON: both ends are the same Python, nothing comes from outside, and it is the
 fastest encoder of plain values in the standard library.

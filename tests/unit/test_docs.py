@@ -25,12 +25,17 @@ from rmqwork.errors import PublishError
 from rmqwork.types import Publication
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OWN_TEST = {"testing.md"}  # its blocks are a test suite: tests/unit/testing/test_docs_page.py
 EXAMPLES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 NAMED = re.compile(r"# (\w+)\.py\n")
+
+
+def named(page: Path) -> str:
+    """The id of the tests of a page: its path in the repository."""
+    return str(page.relative_to(ROOT))
 
 
 class TakesAll:
@@ -87,9 +92,7 @@ def run(source: str, where: str, line: int, module: types.ModuleType) -> None:
 
 
 @pytest.mark.usefixtures("modules")
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name not in OWN_TEST], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in OWN_TEST], ids=named)
 def test_python_blocks_run(page: Path, taken: list[Publication]) -> None:
     module = types.ModuleType(f"docs_{page.stem}")
     for line, source in blocks(page):
@@ -102,7 +105,7 @@ def test_python_blocks_run(page: Path, taken: list[Publication]) -> None:
         assert taken, "nothing of what the page publishes was published"
 
 
-@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=named)
 def test_links_lead_somewhere(page: Path) -> None:
     links = LINK.findall(page.read_text())
 
@@ -127,7 +130,7 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
 
 
 def test_the_architecture_names_no_module_that_is_gone() -> None:
-    page = ROOT.joinpath("docs", "architecture.md").read_text()
+    page = ROOT.joinpath("docs", "explanation", "architecture.md").read_text()
     there = {path.name for path in ROOT.joinpath("rmqwork").rglob("*.py")}
 
     assert set(re.findall(r"`(\w+\.py)`", page)) - there == set()

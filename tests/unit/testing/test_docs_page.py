@@ -1,4 +1,4 @@
-"""What docs/testing.md shows is a test suite that passes."""
+"""What docs/how-to/testing.md shows is a test suite that passes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def test_the_tests_of_the_page_pass(tmp_path: Path):
     name, files = "", {}
-    for block in BLOCK.findall((ROOT / "docs" / "testing.md").read_text()):
+    for block in BLOCK.findall((ROOT / "docs" / "how-to" / "testing.md").read_text()):
         if found := re.match(r"# (\w+\.py)\n", block):
             name = found[1]
         files[name] = files.get(name, "") + block
