@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.publisher")
 T = TypeVar("T")
 
 

@@ -12,7 +12,7 @@ from rmqwork.errors import ConfigurationError
 from rmqwork.outcome import Outcome, TaskControl, TimeLimitReached
 from rmqwork.types import Publication
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.middleware")
 
 
 class Middleware:

@@ -10,7 +10,7 @@ from rmqwork.topology import Declaration, DeclareQueue
 from rmqwork.transport.port import Link
 from rmqwork.types import Publication
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.publisher")
 _PRIORITIES_SINCE: Final = (4, 0)
 
 

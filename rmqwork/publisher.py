@@ -29,7 +29,7 @@ from rmqwork.topology import Declaration
 from rmqwork.transport.port import Connector, Link, PublishChannel
 from rmqwork.types import Verdict
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.publisher")
 
 WINDOW: Final = 1000
 """Publications that may wait for their confirm at once."""

@@ -21,7 +21,7 @@ from rmqwork.topology import Declaration
 from rmqwork.transport.port import Connector
 from rmqwork.types import Publication
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.publisher")
 _EXIT_TIMEOUT: Final = 30.0
 _live: weakref.WeakSet[ThreadedPublisher] = weakref.WeakSet()
 _parents: list[object] = []

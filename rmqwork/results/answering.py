@@ -17,7 +17,7 @@ from rmqwork.results.port import Store, progress_key
 if TYPE_CHECKING:  # pydantic is for executors; the worker process imports this module, too
     from rmqwork.results.values import Values
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.results")
 PATIENCE: Final = 30.0
 """Seconds for which a store that does not answer is tried again before a result is given up."""
 _PATIENCE_AT_END: Final = 2.0

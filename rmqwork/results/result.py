@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rmqwork.publishing import Publishing
     from rmqwork.results.values import Values
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.results")
 R_co = TypeVar("R_co", covariant=True)
 
 

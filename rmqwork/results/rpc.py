@@ -28,7 +28,7 @@ from rmqwork.topology import DeclareQueue
 from rmqwork.transport.port import Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.results")
 _PREFETCH: Final = 1000
 _MOST_REPLIES: Final = 100_000
 _MOST_BYTES: Final = 256 << 20

@@ -15,7 +15,7 @@ from rmqwork.results.entry import Entry
 from rmqwork.results.port import Store, progress_key
 from rmqwork.results.record import Record, read
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.results")
 _AT_ONCE: Final = 500
 _PAUSE_FIRST: Final = 0.002
 _PAUSE_MOST: Final = 0.1

@@ -17,7 +17,7 @@ from rmqwork.worker.consumed import Consumed, Served
 from rmqwork.worker.consumer import Companion, Consumer
 from rmqwork.worker.timeouts import consumer_arguments, tell_of_timeout
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.consuming")
 _STOP_TIMEOUT: Final = 2.0
 _TURN: Final = "turn"
 """Why a partition is paused for a moment: it is offered to other workers."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rmqwork.worker.executor import Executor
     from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.control")
 OPERATOR: Final = "operator"
 """Why a queue is not consumed: somebody has paused it."""
 _ANSWER_TIMEOUT: Final = 5.0

@@ -22,7 +22,7 @@ from rmqwork.types import Delivery, Publication
 from rmqwork.worker.carried import after_failure, after_replacement, after_success, never_ran
 from rmqwork.worker.held import Held, number_header
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.settling")
 _MESSAGE_BYTES: Final = 4 << 10
 _TRACEBACK_BYTES: Final = 24 << 10
 _FOREIGN_BYTES: Final = 64 << 10

@@ -22,7 +22,7 @@ from rmqwork.publisher import STABLE, Publisher, backoff
 from rmqwork.transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork.types import Delivery
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.control")
 BOUND: Final = 2.0
 """Seconds that the start of consumption waits at most for what was said before."""
 _MARK_WAIT: Final = 1.5

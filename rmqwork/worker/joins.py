@@ -43,7 +43,7 @@ from rmqwork.worker.plan import WorkerPlan
 from rmqwork.worker.replies import KeptFailures
 from rmqwork.worker.unconfirmed import left
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.settling")
 _HELLO: Final = "rmqwork.join.hello"
 """The ``type`` of a message that only asks whether there is a shard to take it."""
 _FIRST_LOOK: Final = 0.5

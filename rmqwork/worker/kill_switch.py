@@ -15,7 +15,7 @@ from rmqwork.worker.held import Held
 if TYPE_CHECKING:
     from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.consuming")
 REASON: Final = "kill switch"
 """Why a queue is not consumed."""
 _FAULTS: Final = frozenset({Reason.FAILED, Reason.TIME_LIMIT, Reason.WORKER_CRASHED})

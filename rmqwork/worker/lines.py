@@ -26,7 +26,7 @@ from rmqwork.worker.held import Held, Stage, attempt_of
 if TYPE_CHECKING:
     from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.consuming")
 TENURE: Final = (20.0, 40.0)
 """Seconds after which a partition is offered to the next worker: the broker would leave all of them
 with the worker that came first. Costs `rmqwork.worker.consumed.SETTLING` where there is no other.

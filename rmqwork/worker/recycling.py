@@ -17,7 +17,7 @@ from typing import Final
 from rmqwork.sizes import show_size
 from rmqwork.worker.executor import Executor, State
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.processes")
 _LOOK_EVERY: Final = 1.0
 _LEAVING_MOST: Final = 30.0
 """Seconds that an executor may take to leave after its last task (its lifespan ends, `atexit`)."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rmqwork.worker.executor import Executor
     from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.control")
 _PATIENCE: Final = 2.0
 """Seconds that a cancelled coroutine task has, before ``terminate`` kills its process."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rmqwork.worker.supervisor import Worker
     from rmqwork.worker.wire import Message
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 T = TypeVar("T")
 _TEMPLATES: Final = 3
 """Templates that may be killed at the start, before the worker gives up."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rmqwork.worker.plan import WorkerPlan
     from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 _MOST: Final = {"processes": 1000, "concurrency": 10_000, "async_concurrency": 1_000_000}
 _LANES: Final = {"concurrency": "thread", "async_concurrency": "async"}
 

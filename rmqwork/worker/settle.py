@@ -21,7 +21,7 @@ from rmqwork.worker.held import Held, Stage
 from rmqwork.worker.memory import Memory
 from rmqwork.worker.unconfirmed import Left, left
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.settling")
 _PUBLISH_TIMEOUT: Final = 60.0
 _PROOF_EVERY: Final = 1.0
 _NOTHING: Final = Left((), None, 0)

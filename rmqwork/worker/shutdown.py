@@ -18,7 +18,7 @@ from typing import Final
 from rmqwork.grace import SOFT
 from rmqwork.worker.supervisor import Worker
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 EXIT_ALL_DONE: Final = 0
 EXIT_HANDED_BACK: Final = 3
 _SETTLE_TIMEOUT: Final = 5.0

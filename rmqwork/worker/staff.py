@@ -19,7 +19,7 @@ from rmqwork.worker.pool import Template, TemplateKilled
 from rmqwork.worker.recycling import Recycling
 from rmqwork.worker.suspects import after_crash, after_time_limit, crash_evidence, with_words
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.processes")
 _QUICK_DEATH: Final = 5.0
 _BACKOFF_MOST: Final = 10.0
 _RENEWALS: Final = 10

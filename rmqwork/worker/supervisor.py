@@ -44,7 +44,7 @@ from rmqwork.worker.staff import Staff
 from rmqwork.worker.suspects import delivery_count, hand_back_counts
 from rmqwork.worker.triage import Triage
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 TICK: Final = 0.2
 """Seconds between two looks at the clock: flow, time limits, liveness."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 _TIMEOUT_OF_CONSUMERS: Final = (4, 3)
 
 

@@ -28,7 +28,7 @@ from rmqwork.worker.suspects import (
     is_suspect_in_place,
 )
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker")
 
 
 class Triage:

@@ -11,7 +11,7 @@ from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, Pub
 from rmqwork.types import Publication
 from rmqwork.worker.decide import is_reply, slim
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.worker.settling")
 _MAY_PASS: Final = (BrokerUnavailable, BrokerBlocked, PublishTimeout)
 """For these even a reply is tried again: somebody may wait for it."""
 

@@ -15,7 +15,7 @@ from rmqwork.transport.amqp.rpc import Rpc
 from rmqwork.transport.port import ChannelClosed
 from rmqwork.types import Delivery
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.transport")
 
 
 class AmqpConsumeChannel:

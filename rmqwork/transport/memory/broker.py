@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +22,6 @@ from rmqwork.types import Publication, Verdict
 
 if TYPE_CHECKING:
     from rmqwork.transport.memory.link import MemoryLink
-
-_log = logging.getLogger(__name__)
 
 
 class MemoryBroker:

@@ -15,7 +15,7 @@ from rmqwork.types import Delivery
 if TYPE_CHECKING:
     from rmqwork.transport.memory.link import MemoryLink
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.transport")
 _LOCKED = (
     "RESOURCE_LOCKED - cannot obtain access to locked queue '{}' in vhost '/'. basic.get "
     "operations are not supported by quorum queues with single active consumer"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rmqwork.transport.memory.broker import MemoryBroker
     from rmqwork.transport.memory.faults import Faults
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rmqwork.transport")
 SERVER: Final = Server("rmqwork in memory, like RabbitMQ", (4, 3))
 _CLOSED: Final = "the connection is closed"
 
