@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
-from traceback import TracebackException
+import sys
+from traceback import TracebackException, format_exception
 from types import TracebackType
 from typing import Final
 
 from rmqwork.outcome import Evidence
 
-_OURS: Final = os.path.dirname(__file__) + os.sep
-_THEIRS: Final = (f"{os.sep}fast_depends{os.sep}", f"{os.sep}anyio{os.sep}")
+_PACKAGE: Final = os.path.join(sys.modules[__name__.partition(".")[0]].__path__[0], "")
+"""The directory of the whole package, wherever in it this module is."""
+_MACHINERY: Final = (contextlib.__file__, importlib.__file__)
+_THEIRS: Final = tuple(
+    part.replace("/", os.sep) for part in ("/fast_depends/", "/anyio/", "/asyncio/base_events.py")
+)
 _TEXT_MOST: Final = 4000
 _TRACEBACK_MOST: Final = 16000
 
@@ -37,27 +43,40 @@ def text_of(error: BaseException) -> str:
     return _cut(text, _TEXT_MOST)
 
 
+def is_ours(filename: str) -> bool:
+    """Whether code of this file calls the user's: rmqwork, a library below it, Python's import.
+
+    Args:
+        filename: of a frame's code.
+    """
+    return (
+        filename.startswith((_PACKAGE, "<frozen importlib"))
+        or filename in _MACHINERY
+        or any(part in filename for part in _THEIRS)
+    )
+
+
+def users_part(frames: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame that is not ours; None if all are ours."""
+    while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return frames
+
+
+def user_traceback(error: BaseException) -> str:
+    """Format an exception from the first frame that is not ours; with all frames if all are."""
+    frames = users_part(error.__traceback__) or error.__traceback__
+    return "".join(format_exception(type(error), error, frames)).rstrip()
+
+
 def _traceback(error: BaseException) -> str:
+    frames = users_part(error.__traceback__) or error.__traceback__
     try:
-        report = TracebackException(
-            type(error), error, _users_part(error.__traceback__), compact=True
-        )
+        report = TracebackException(type(error), error, frames, compact=True)
         text = "".join(report.format())
     except Exception as broken:
         return f"(the traceback cannot be had: {type(broken).__name__})"
     return _cut(text.rstrip(), _TRACEBACK_MOST)
-
-
-def _users_part(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame that is not ours; all of it if there is none."""
-    at = traceback
-    while at is not None:
-        name = at.tb_frame.f_code.co_filename
-        ours = name.startswith(_OURS) or name == contextlib.__file__
-        if not ours and not any(part in name for part in _THEIRS):
-            return at
-        at = at.tb_next
-    return traceback
 
 
 def _cut(text: str, most: int) -> str:

@@ -9,7 +9,6 @@ from contextlib import (
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
-    nullcontext,
 )
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +62,6 @@ class Lifespan:
         raise ConfigurationError(
             f"lifespan {self.name} gave {opened!r}; it yields once, or returns a context manager"
         )
-
-
-def open_lifespan(lifespan: Lifespan | None, app: App) -> Opened:
-    """The context manager of an app's lifespan; one that does nothing if there is none."""
-    return nullcontext() if lifespan is None else lifespan.open(app)
 
 
 LifespanFunction = (

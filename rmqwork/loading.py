@@ -7,10 +7,11 @@ import os
 import re
 import sys
 import traceback
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from rmqwork.errors import ConfigurationError, RmqworkError
+from rmqwork.evidence import is_ours, users_part
 
 if TYPE_CHECKING:
     from rmqwork.app import App
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 _PATH: Final = re.compile(r"(?P<module>[^\W\d]\w*(\.\w+)*)(:(?P<attribute>[^\W\d]\w*(\.\w+)*))?")
 _DEFAULT_ATTRIBUTE: Final = "app"
 _TRACEBACK: Final = "Traceback (most recent call last)"
-_OURS: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class AppNotLoaded(ConfigurationError):
@@ -32,6 +32,11 @@ class AppNotLoaded(ConfigurationError):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+    @property
+    def report(self) -> str:
+        """The message, and the details in the lines after it."""
+        return "\n".join(filter(None, (str(self), self.details)))
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -103,7 +108,9 @@ def _import(module_name: str, path: str) -> object:
 
 def _failed(error: BaseException, what: str) -> AppNotLoaded:
     """What an error inside the user's code comes to: one line with its place, and the traceback."""
-    frame = _users_part(error.__traceback__)
+    frame = users_part(error.__traceback__)
+    if frame is None and not isinstance(error, (SyntaxError, ImportError)):
+        frame = error.__traceback__  # a fault of ours
     details = "".join(traceback.format_exception(type(error), error, frame)).rstrip()
     if not details.startswith(_TRACEBACK):  # a syntax error has no frames, a group another head
         details = f"{_TRACEBACK}:\n{details}"
@@ -118,24 +125,12 @@ def _failed(error: BaseException, what: str) -> AppNotLoaded:
     return AppNotLoaded(f"{what} cannot be imported: {said}{place}", details)
 
 
-def _users_part(frame: TracebackType | None) -> TracebackType | None:
-    """Without the frames of this module and of the import system in front."""
-    while frame is not None and _is_machinery(frame.tb_frame):
-        frame = frame.tb_next
-    return frame
-
-
-def _is_machinery(frame: FrameType) -> bool:
-    name = frame.f_code.co_filename
-    return name in (__file__, importlib.__file__) or name.startswith("<frozen importlib")
-
-
 def _place(frame: TracebackType | None) -> str:
     """The last line of the user's code that ran."""
     place = ""
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename
-        if not _is_machinery(frame.tb_frame) and not name.startswith((_OURS, "<")):
+        if not is_ours(name) and not name.startswith("<"):
             place = f" ({name}, line {frame.tb_lineno})"
         frame = frame.tb_next
     return place

@@ -18,10 +18,10 @@ from functools import partial
 from operator import contains
 from typing import TYPE_CHECKING, Any, cast
 
+from rmqwork.evidence import user_traceback
 from rmqwork.outcome import Failure, Outcome
 from rmqwork.worker.executor import Death, State
-from rmqwork.worker.executors.loading import user_traceback
-from rmqwork.worker.executors.process import Lifespan
+from rmqwork.worker.executors.process import EnteredLifespan
 from rmqwork.worker.executors.running import Keep, Runner, broken
 from rmqwork.worker.executors.threads import TaskThreads
 from rmqwork.worker.wire import Message, outcome_message
@@ -268,7 +268,7 @@ class InProcessExecutor:
     def _main(self) -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        lifespan = Lifespan(self._app.open_lifespan(), loop)
+        lifespan = EnteredLifespan(self._app.open_lifespan(), loop)
         try:
             state = lifespan.enter()
         except BaseException as error:

@@ -74,12 +74,13 @@ def _configured(config: pytest.Config) -> str:
 
 
 def _load(path: str) -> App:
-    from rmqwork.worker.executors.loading import AppNotLoaded, load_app
+    from rmqwork.loading import AppNotLoaded
+    from rmqwork.worker.executors.loading import load_app
 
     try:
         return load_app(path)
     except AppNotLoaded as error:
-        raise pytest.UsageError(f"rmqwork_app: cannot import {path!r}: {error}") from None
+        raise pytest.UsageError(f"rmqwork_app: cannot import {path!r}: {error.report}") from None
 
 
 @pytest.fixture

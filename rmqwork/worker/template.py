@@ -33,8 +33,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from rmqwork import logs
+from rmqwork.loading import AppNotLoaded
 from rmqwork.worker.executors.loading import (
-    AppNotLoaded,
     load_app,
     manifest_by_child,
     manifest_message,
@@ -281,7 +281,7 @@ def main() -> int:
             app = load_app(path)
             message = manifest_message(app)
     except AppNotLoaded as error:
-        message = ("import-error", str(error))
+        message = ("import-error", error.report)
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR

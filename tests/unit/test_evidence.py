@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
-from rmqwork.evidence import evidence_of, type_name
+import rmqwork
+from rmqwork import App
+from rmqwork.errors import ConfigurationError
+from rmqwork.evidence import evidence_of, is_ours, type_name, user_traceback, users_part
+from rmqwork.loading import split_path
+from rmqwork.worker.executors.process import EnteredLifespan
 
 
 class Inner(Exception):
@@ -66,3 +75,69 @@ def test_causes_are_told():
 
     assert "Inner: first" in evidence.traceback
     assert "direct cause" in evidence.traceback
+
+
+def files_in(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("  File ")]
+
+
+def test_all_of_rmqwork_is_ours_and_nothing_else():
+    package = Path(rmqwork.__file__).parent
+
+    assert all(is_ours(str(module)) for module in package.rglob("*.py"))
+    assert not is_ours(str(package.with_name("rmqwork_shop") / "app.py"))
+    assert not is_ours(__file__)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_traceback_of_a_task_has_no_frame_of_ours(app, delivery, is_async):
+    if is_async:
+
+        @app.task(name="app.fail")
+        async def afail() -> None:
+            {}["x"]
+    else:
+
+        @app.task(name="app.fail")
+        def fail() -> None:
+            {}["x"]
+
+    runner = app.runner(None)
+    prepared = runner.prepare(delivery("app.fail", b"{}"))
+    outcome = asyncio.run(runner.arun(prepared)) if is_async else runner.run(prepared)
+
+    [frame] = files_in(outcome.evidence.traceback)
+    assert __file__ in frame
+
+
+def test_the_traceback_of_a_lifespan_has_no_frame_of_ours():
+    app = App("app")
+
+    @app.lifespan
+    async def broken() -> AsyncIterator[None]:
+        {}["x"]
+        yield
+
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyError) as caught:
+            EnteredLifespan(app.open_lifespan(), loop).enter()
+    finally:
+        loop.close()
+
+    called = caught.value.__traceback__
+    assert called is not None
+    caught.value.__traceback__ = called.tb_next  # without this test's own frame
+    [frame] = files_in(user_traceback(caught.value))
+    assert __file__ in frame
+
+
+def test_the_traceback_of_an_error_of_ours_is_whole():
+    with pytest.raises(ConfigurationError) as caught:
+        split_path("no path")
+
+    called = caught.value.__traceback__
+    assert called is not None
+    caught.value.__traceback__ = called.tb_next
+    assert users_part(called.tb_next) is None
+    assert files_in(user_traceback(caught.value)) != []

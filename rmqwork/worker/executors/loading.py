@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio.base_events
-import contextlib
-import importlib
 import os
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from rmqwork import loading
 from rmqwork.errors import RmqworkError
+from rmqwork.evidence import user_traceback
 from rmqwork.worker.executors.parent import die_with_parent
 from rmqwork.worker.wire import Message, Unpacker, pack
 
@@ -18,40 +15,20 @@ if TYPE_CHECKING:
     from rmqwork.app import App
 
 
-class AppNotLoaded(Exception):
-    """The app could not be imported; the text is made for people, with the user's traceback."""
-
-
 def load_app(path: str) -> App:
     """Import ``module:attribute`` and load its tasks; see `rmqwork.loading.load_app`.
 
     Raises:
-        AppNotLoaded: what is wrong in one line, and the user's part of the traceback after it.
+        AppNotLoaded: whatever was raised; `AppNotLoaded.report` says it all.
     """
     try:
         return loading.load_app(path)
-    except loading.AppNotLoaded as error:
-        raise AppNotLoaded("\n".join(filter(None, (str(error), error.details)))) from None
+    except loading.AppNotLoaded:
+        raise
     except RmqworkError as error:
-        raise AppNotLoaded(str(error)) from None
+        raise loading.AppNotLoaded(str(error)) from None
     except BaseException as error:
-        raise AppNotLoaded(user_traceback(error)) from None
-
-
-def user_traceback(error: BaseException) -> str:
-    """The traceback as text, from the first frame on that is not ours or the import system's."""
-    frame = error.__traceback__
-    while frame and frame.tb_next and _is_ours(frame.tb_frame.f_code.co_filename):
-        frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame)).rstrip()
-
-
-def _is_ours(filename: str) -> bool:
-    return (
-        filename in (importlib.__file__, contextlib.__file__, asyncio.base_events.__file__)
-        or filename.startswith("<frozen importlib")
-        or os.path.dirname(filename) == os.path.dirname(__file__)
-    )
+        raise loading.AppNotLoaded(user_traceback(error)) from None
 
 
 def manifest_message(app: App) -> Message:
@@ -88,8 +65,8 @@ def _tell_manifest(path: str, writer: int, parent: int) -> NoReturn:
         die_with_parent(9, parent)
         try:
             message = manifest_message(load_app(path))
-        except AppNotLoaded as error:
-            message = ("import-error", str(error))
+        except loading.AppNotLoaded as error:
+            message = ("import-error", error.report)
         with os.fdopen(writer, "wb") as file:
             file.write(pack([message]))
     finally:

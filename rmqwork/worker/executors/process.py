@@ -16,10 +16,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from rmqwork.evidence import user_traceback
+from rmqwork.loading import AppNotLoaded
 from rmqwork.worker.executors.control import ControlThread
 from rmqwork.worker.executors.inbox import Inbox
 from rmqwork.worker.executors.last_words import LastLines
-from rmqwork.worker.executors.loading import AppNotLoaded, load_app, user_traceback
+from rmqwork.worker.executors.loading import load_app
 from rmqwork.worker.executors.loop import TaskLoop
 from rmqwork.worker.executors.marks import Marks, size
 from rmqwork.worker.executors.outlet import Outlet
@@ -167,11 +169,11 @@ class ExecutorProcess:
             try:
                 app = load_app(app)
             except AppNotLoaded as error:
-                self._outlet.send((("import-error", str(error)),))
+                self._outlet.send((("import-error", error.report),))
                 return EXIT_IMPORT_ERROR
         app.use_publisher(self._publisher)
         self._last_lines.install()
-        lifespan = Lifespan(app.open_lifespan(), self._loop)
+        lifespan = EnteredLifespan(app.open_lifespan(), self._loop)
         try:
             state = lifespan.enter()
         except BaseException as error:
@@ -280,7 +282,7 @@ class ExecutorProcess:
             self._async_inbox.disown()
 
 
-class Lifespan:
+class EnteredLifespan:
     """The app's lifespan in this process: a sync or an async context manager, or none.
 
     Args:

@@ -6,21 +6,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rmqwork.evidence import text_of, type_name
 from rmqwork.outcome import Evidence, Failure, Outcome, Reason
 from rmqwork.worker.wire import Message
-
-
-class Prepared(Protocol):
-    """A delivery that has been decoded and validated."""
-
-    @property
-    def task_name(self) -> str:
-        """The task's name, for the log."""
-
-    @property
-    def time_limit(self) -> float | None:
-        """Seconds that the task may take."""
-
 
 Keep = Callable[[Message, Outcome], Outcome]
 """Writes an outcome's result into a store before it is reported; returns what is to be reported."""
@@ -30,7 +18,10 @@ class Runner(Protocol):
     """Runs tasks; its methods do not raise, whatever the task does (apart from interruptions)."""
 
     def prepare(self, message: Message) -> Any | Failure:
-        """Decode and validate a delivery message."""
+        """Decode and validate a delivery message.
+
+        What it returns has a ``task_name``, for the log, and a ``time_limit`` in seconds or None.
+        """
 
     def run(self, prepared: Any) -> Outcome:
         """Run a task in this thread.
@@ -48,9 +39,6 @@ class Runner(Protocol):
 
 def broken(error: BaseException) -> Failure:
     """The outcome of a run in which rmqwork itself failed: kept as evidence, nothing is lost."""
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
     text = "".join(traceback.format_exception(error))
-    return Failure(0.0, Reason.FAILED, Evidence(name, str(error), text))
+    evidence = Evidence(type_name(type(error)), text_of(error), text)
+    return Failure(0.0, Reason.FAILED, evidence)
