@@ -11,19 +11,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rmqwork.deadletters import DeadLetter
-from rmqwork.demo import EXIT_CANNOT, EXIT_INTERRUPTED, EXIT_LOST, DemoOptions
+from rmqwork.demo import EXIT_INTERRUPTED, EXIT_LOST, DemoOptions
 from rmqwork.demo.acts import HIGH, LOW, Stalled, Watch, all_settled, draw, in_the_middle, play
 from rmqwork.demo.report import further, report
 from rmqwork.demo.screen import Screen, screen
 from rmqwork.demo.source import FlakySource
 from rmqwork.demo.stage import Stage
 from rmqwork.demo.workers import Departure, WorkerFailed, leave_all
-from rmqwork.errors import RmqworkError
-from rmqwork.testing.broker import BrokerCannot, start_broker, vhost
+from rmqwork.testing.broker import start_broker, vhost
 
 
 def perform(options: DemoOptions) -> int:
-    """Find a broker, play, and clear away; returns the exit code."""
+    """Find a broker, play, and clear away; returns the exit code.
+
+    Raises:
+        BrokerUnavailable: no way leads to a broker; the message has each with its reason.
+    """
     here = screen()
     # SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -36,9 +39,6 @@ def perform(options: DemoOptions) -> int:
     except KeyboardInterrupt:
         here.say("interrupted; workers, queues and all that was started are cleared away")
         return EXIT_INTERRUPTED
-    except (RmqworkError, BrokerCannot) as error:
-        print(f"rmqwork demo: {error}", file=sys.stderr)
-        return EXIT_CANNOT
     except (WorkerFailed, Stalled) as error:
         print(f"rmqwork demo: {error}", file=sys.stderr)
         return EXIT_LOST

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rmqwork.errors import RmqworkError
 
-Kind = Literal["given", "docker", "private", "installed"]
+Kind = Literal["given", "docker", "private"]
 Say = Callable[[str], None]
 
 READY = 90.0  # seconds that a node may take to boot; 5 to 11 were seen, on a busy machine 40

@@ -5,10 +5,10 @@ The ways, in this order; each says on standard error whether it was taken, and w
 1. ``given``: the broker that ``RMQWORK_BROKER`` names. If it is set, nothing else is tried.
 2. ``docker``: a container of ``RMQWORK_RABBITMQ_IMAGE`` (``rabbitmq:4-management``).
 3. ``private``: an installed ``rabbitmq-server``, as a private node on free ports.
-4. ``installed``: as root on Debian or Ubuntu, the same after ``apt-get install``.
 
-What was started leaves nothing behind: not on :meth:`Broker.close`, not on an exception, Ctrl-C or
-SIGTERM, and not after SIGKILL of this process, for a child process watches over it.
+Nothing is ever installed, and what was started leaves nothing behind: not on :meth:`Broker.close`,
+not on an exception, Ctrl-C or SIGTERM, and not after SIGKILL of this process, for a child process
+watches over it.
 
     with start_broker() as broker, vhost(broker) as url:
         ...
@@ -29,7 +29,6 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.management import Management, ManagementError, likely_urls
 from rmqwork.testing._docker import image_name, start_docker
-from rmqwork.testing._install import start_installed
 from rmqwork.testing._node import (
     BrokerCannot,
     Kind,
@@ -130,8 +129,8 @@ def start_broker(*, prefer: str | None = None, say: Say | None = None) -> Broker
     """Find a broker or start one.
 
     Args:
-        prefer: the way to begin with (``given``, ``docker``, ``private``, ``installed``); the ways
-            before it are passed over. Without it, ``RMQWORK_TEST_BROKER`` may name the only way
+        prefer: the way to begin with (``given``, ``docker``, ``private``); the ways before it are
+            passed over. Without it, ``RMQWORK_TEST_BROKER`` may name the only way
             to be tried; without that as well, all are.
         say: takes each line that says what was chosen and why; default: standard error.
 
@@ -247,11 +246,6 @@ def _private(closed: Sequence[tuple[str, str]], say: Say) -> Broker:
     return _broker(node, "private", _because(closed, "rabbitmq-server is installed"))
 
 
-def _installed(closed: Sequence[tuple[str, str]], say: Say) -> Broker:
-    node = start_installed(say)
-    return _broker(node, "installed", _because(closed, "rabbitmq-server was installed just now"))
-
-
 def _because(closed: Sequence[tuple[str, str]], why: str) -> str:
     tried = dict(closed)
     return f"{why}, and not Docker: {tried['docker']}" if "docker" in tried else why
@@ -270,7 +264,6 @@ _START: dict[Kind, Callable[[Sequence[tuple[str, str]], Say], Broker]] = {
     "given": _given,
     "docker": _docker,
     "private": _private,
-    "installed": _installed,
 }
 
 
@@ -282,8 +275,8 @@ def _no_way(closed: Sequence[tuple[str, str]]) -> BrokerUnavailable:
                 "no RabbitMQ could be found or started. What was tried:",
                 *lines,
                 "What to do, whichever suits: set RMQWORK_BROKER=amqp://user:password@host:5672/;"
-                " start Docker, with the image named by RMQWORK_RABBITMQ_IMAGE; install"
-                " rabbitmq-server; or run this as root on Debian or Ubuntu.",
+                " start Docker, with the image named by RMQWORK_RABBITMQ_IMAGE; or install"
+                " rabbitmq-server.",
             ]
         )
     )

@@ -129,12 +129,21 @@ def eager(rmqwork_target: App) -> Iterator[Eager]:
 def rmqwork_rabbitmq_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A RabbitMQ for the session: ``RMQWORK_BROKER``, or one that is started and removed.
 
-    With pytest-xdist each of its workers has one, unless ``RMQWORK_BROKER`` names one for all.
+    Where there is none, and nobody has asked for one by ``RMQWORK_BROKER`` or
+    ``--rmqwork-rabbitmq``, the tests that use it are skipped, with the reasons. With pytest-xdist
+    each of its workers has one, unless ``RMQWORK_BROKER`` names one for all.
     """
+    from rmqwork.errors import BrokerUnavailable
     from rmqwork.testing.broker import start_broker
 
     said: list[str] = []
-    with start_broker(say=said.append) as broker:
+    try:
+        broker = start_broker(say=said.append)
+    except BrokerUnavailable as error:
+        if os.environ.get("RMQWORK_BROKER") or request.config.getoption("rmqwork_rabbitmq"):
+            raise
+        pytest.skip(" ".join(str(error).split()))
+    with broker:
         yield broker
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from rmqwork.testing import _docker, _install, _private, broker
+from rmqwork.testing import _docker, _private, broker
 from rmqwork.testing._node import (
     BrokerCannot,
     WayClosed,
@@ -67,7 +67,6 @@ def nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(broker, "start_docker", closed("no daemon"))
     monkeypatch.setattr(broker, "start_private", closed("nothing installed"))
-    monkeypatch.setattr(broker, "start_installed", closed("not root"))
     monkeypatch.setattr(broker, "server_version", lambda url: "4.3.6")
 
 
@@ -95,12 +94,6 @@ def test_an_installed_server_comes_next_and_says_why_not_docker(
     assert said[1] == "not docker: no daemon"
 
 
-def test_the_package_comes_last(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
-    monkeypatch.setattr(broker, "start_installed", lambda say: StandIn())
-    assert broker.start_broker(say=said.append).kind == "installed"
-    assert len(said) == 4
-
-
 def test_if_nothing_works_the_error_has_each_way_and_what_to_do(said: list[str]) -> None:
     with pytest.raises(BrokerUnavailable) as raised:
         broker.start_broker(say=said.append)
@@ -109,7 +102,6 @@ def test_if_nothing_works_the_error_has_each_way_and_what_to_do(said: list[str])
         "given: RMQWORK_BROKER is not set",
         "docker: no daemon",
         "private: nothing installed",
-        "installed: not root",
         "What to do",
     ):
         assert line in text
@@ -232,17 +224,6 @@ class TestClosedWays:
         server.chmod(0o755)
         with pytest.raises(WayClosed, match=r"ended with 127: erl: not found"):
             _private.PrivateNode(server)
-
-    def test_only_root_installs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        with pytest.raises(WayClosed, match="only root"):
-            _install.start_installed(print)
-
-    def test_only_debian_installs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setenv("PATH", "/nonexistent")
-        with pytest.raises(WayClosed, match="not Debian or Ubuntu"):
-            _install.start_installed(print)
 
 
 class TestLook:

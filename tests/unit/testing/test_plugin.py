@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from rmqwork.testing._node import free_ports
 
 ROOT = Path(__file__).parents[3]
 APP = """
@@ -185,6 +188,55 @@ def test_real(rmqwork_rabbitmq, rmqwork_app, run_all, n):
 
     assert code == 0, out
     assert "2 passed" in out
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Runs a test of a real broker as on a machine with no Docker and no server, but with apt."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("apt-get", "sudo"):
+        program = programs / name
+        program.write_text(f"#!/bin/sh\n>{tmp_path}/installed\n")
+        program.chmod(0o755)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project(folder, "rmqwork_app = shop:app")
+    (folder / "conftest.py").write_text(
+        "import rmqwork.testing._private\nrmqwork.testing._private.PLACES = ()\n"
+    )
+    (folder / "test_shop.py").write_text("def test_real(rmqwork_rabbitmq, rmqwork_app): ...\n")
+
+    def run(*arguments: str, **environment: str) -> tuple[int, str]:
+        docker = f"unix://{tmp_path}/no.sock"
+        return run_pytest(
+            folder, "-rs", *arguments, PATH=str(programs), DOCKER_HOST=docker, **environment
+        )
+
+    return run
+
+
+def test_without_any_broker_a_test_of_one_is_skipped_with_each_reason(bare, tmp_path: Path):
+    code, out = bare()
+
+    assert code == 0, out
+    assert "1 skipped" in out
+    for reason in (
+        "given: RMQWORK_BROKER is not set",
+        "docker: no Docker daemon answers",
+        "private: no rabbitmq-server is installed",
+    ):
+        assert reason in out
+    assert not (tmp_path / "installed").exists()
+
+
+def test_who_asks_for_a_broker_that_is_not_there_is_not_skipped(bare):
+    (port,) = free_ports(1)
+
+    for code, out in (bare("--rmqwork-rabbitmq"), bare(RMQWORK_BROKER=f"amqp://127.0.0.1:{port}/")):
+        assert code == 1, out
+        assert "BrokerUnavailable" in out
+        assert "1 error" in out
 
 
 @pytest.mark.parametrize("name", ["rmqwork_app", "rmqwork_rabbitmq", "published", "eager"])
