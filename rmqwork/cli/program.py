@@ -25,6 +25,7 @@ _VERBS: Final = {
     "deploy": "rmqwork.cli.deploy:group",
     "topology": "rmqwork.cli.topology:group",
     "doctor": "rmqwork.cli.doctor:doctor",
+    "health": "rmqwork.cli.health:health",
     "inspect": "rmqwork.cli.control.inspect:inspect",
     "ping": "rmqwork.cli.control.ping:ping",
     "pause": "rmqwork.cli.control.pausing:pause",
