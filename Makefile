@@ -37,13 +37,13 @@ check: lint types
 	$(BIN)/python -m pytest -m 'not broker and not store' $(ARGS)
 
 containers: venv
-	@scripts/containers $(BIN)/python $(ARGS)
+	@tools/containers $(BIN)/python $(ARGS)
 
 unit-tests: venv
-	@scripts/unit-tests $(BIN)/python $(ARGS)
+	@tools/unit-tests $(BIN)/python $(ARGS)
 
 cluster: venv
-	@scripts/rabbitmq-image sid rabbitmq:4-management
+	@tools/rabbitmq-image sid rabbitmq:4-management
 	@$(BIN)/python -m deploy.proof.cluster --only
 
 bench: venv
@@ -66,7 +66,7 @@ format: venv
 venv: $(INSTALLED)
 
 $(INSTALLED): requirements-dev.txt pyproject.toml
-	@sh scripts/venv "$(PYTHON)" "$(VENV)"
+	@sh tools/venv "$(PYTHON)" "$(VENV)"
 	@touch $@
 
 clean:

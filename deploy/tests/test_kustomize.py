@@ -14,7 +14,7 @@ from tests.kubernetes.validation import CRDS, check
 
 def built(overlay: str) -> list[dict[str, Any]]:
     ended = subprocess.run(
-        [ROOT / "scripts" / "kustomize", "build", f"deploy/kubernetes/overlays/{overlay}"],
+        [ROOT / "tools" / "kustomize", "build", f"deploy/kubernetes/overlays/{overlay}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return list(yaml.safe_load_all(ended.stdout))

@@ -18,14 +18,14 @@ SHIPPED = ROOT / "deploy" / "kubernetes"
 def test_the_base_is_in_step_with_the_app(tmp_path: Path) -> None:
     fresh = tmp_path / "app.yaml"
     subprocess.run(
-        [ROOT / "scripts" / "kubernetes-base", str(fresh)],
+        [ROOT / "tools" / "kubernetes-base", str(fresh)],
         env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=True,
     )
 
     shipped = (SHIPPED / "base" / "app.yaml").read_text()
-    assert shipped == fresh.read_text(), "run scripts/kubernetes-base"
+    assert shipped == fresh.read_text(), "run tools/kubernetes-base"
 
 
 def test_all_files_are_valid() -> None:

@@ -1,4 +1,6 @@
-"""The two proofs of the dead-letter verbs, by hand: RMQWORK_BROKER=amqp://… python scripts/….
+"""The two proofs of the dead-letter verbs, by hand.
+
+    RMQWORK_BROKER=amqp://… python tools/prove_dead_letters.py [groups] [kills]
 
 groups: 10,000 failures of 5 kinds from real workers; one kind is replayed after its fix, and the
 management API counts. kills: ``dlq replay --all`` over 2,000 messages, killed at 50 random moments.
