@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from types import CoroutineType, FrameType
 from typing import Any, Final
 
+from rmqwork.evidence import is_ours
+
 _MOST: Final = 32_000
 """Characters; the innermost frames are kept."""
+_BOOTSTRAP: Final = threading.__file__
 _NOTHING: Final = "it has just ended"
 
 
@@ -55,12 +59,9 @@ def _awaited(awaitable: Any) -> Iterator[tuple[FrameType, int]]:
 
 
 def _text(frames: list[tuple[FrameType, int]]) -> str:
-    own = "rmqwork.worker.", "rmqwork.execution", "rmqwork.testing.", "threading"
-    first = 0
-    while first < len(frames) - 1:
-        module = str(frames[first][0].f_globals.get("__name__", ""))
-        if not module.startswith(own):
-            break
-        first += 1
+    """Format a stack from the first frame that is not ours; all of it if all are."""
+    names = [frame.f_code.co_filename for frame, _ in frames]
+    users = (at for at, name in enumerate(names) if not (is_ours(name) or name == _BOOTSTRAP))
+    first = next(users, 0)
     text = "".join(traceback.StackSummary.extract(iter(frames[first:])).format())
     return text if len(text) <= _MOST else "…\n" + text[-_MOST:]
