@@ -29,7 +29,7 @@ demo: venv
 	$(BIN)/rmqwork demo $(ARGS)
 
 chaos: venv
-	$(BIN)/rmqwork chaos $(ARGS)
+	$(BIN)/python -m tools.chaos $(ARGS)
 
 test: lint types pytest
 

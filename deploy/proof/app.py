@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rmqwork import App, Context, Queue, Retry
-from rmqwork.testing.ledger import LedgerWriter
+from tools.chaos.ledger import LedgerWriter
 
 app = App("proof", queues=[Queue("proof")], default_queue="proof")
 _MEGABYTE = 1 << 20

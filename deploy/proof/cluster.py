@@ -31,7 +31,7 @@ from deploy.proof.faults import FAULTS
 from deploy.proof.load import Publisher, by_worker, latencies, longest_silence, spread
 from deploy.proof.machine import Machine
 from deploy.proof.rolling import app_settings
-from rmqwork.testing.ledger import LedgerWriter, judge, pending, read
+from tools.chaos.ledger import LedgerWriter, judge, pending, read
 
 NODES = ("rabbit-1", "rabbit-2", "rabbit-3")
 QUEUE = "proof"

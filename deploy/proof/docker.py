@@ -23,6 +23,8 @@ CGROUP = os.environ.get("RMQWORK_PROOF_CGROUP", "")
 shares of the CPU than theirs has the proof measured, and not them."""
 APP = "app:app"
 HERE = Path(__file__).resolve().parent
+TOOLS = HERE.parents[1] / "tools"
+"""Mounted into workers, beside the app of the proofs, which keeps a ledger of `tools.chaos`."""
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -177,6 +179,7 @@ class Site:
             "RMQWORK_BROKER": broker,
             "RMQWORK_HEALTH_PORT": "8080",
             "PROOF_LEDGER": "/proof-ledger/ledger",
+            "PYTHONPATH": "/project",
             **(environment or {}),
         }
         worker = self.run(
@@ -184,7 +187,8 @@ class Site:
             IMAGE,
             "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges",
-            "-v", f"{HERE}:/proof:ro", "-v", f"{self.folder}:/proof-ledger", "-w", "/proof",
+            "-v", f"{HERE}:/proof:ro", "-v", f"{TOOLS}:/project/tools:ro",
+            "-v", f"{self.folder}:/proof-ledger", "-w", "/proof",
             *(part for key, value in variables.items() for part in ("-e", f"{key}={value}")),
             *options,
             command=("worker", APP, *args),

@@ -15,7 +15,7 @@ from pathlib import Path
 from deploy.proof.app import anap, app, nap
 from rmqwork.errors import PublishError
 from rmqwork.ids import uuid7
-from rmqwork.testing.ledger import LedgerWriter, Line
+from tools.chaos.ledger import LedgerWriter, Line
 
 
 class Publisher:

@@ -23,8 +23,8 @@ os.environ.setdefault("PROOF_LEDGER", os.devnull)
 from deploy.proof.app import anap, app, eat
 from deploy.proof.docker import Container, Site, until
 from deploy.proof.rolling import app_settings
-from rmqwork.chaos.collect import take_dead_letters
-from rmqwork.testing.ledger import LedgerWriter, judge, read
+from tools.chaos.collect import take_dead_letters
+from tools.chaos.ledger import LedgerWriter, judge, read
 
 POISON = "poison"
 _INNOCENT = 200

@@ -21,7 +21,7 @@ from deploy.proof.app import app
 from deploy.proof.docker import Container, Site, until
 from deploy.proof.load import Publisher, by_worker, latencies, percentile, spread
 from deploy.proof.machine import Machine
-from rmqwork.testing.ledger import Line, judge, pending, read
+from tools.chaos.ledger import Line, judge, pending, read
 
 GRACE = 10
 _TERMINATION = 25

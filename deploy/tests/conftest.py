@@ -12,7 +12,7 @@ os.environ.setdefault("PROOF_LEDGER", os.devnull)
 
 from deploy.proof.docker import Site, docker, until
 from deploy.proof.rolling import app_settings
-from rmqwork.testing.ledger import Line, read
+from tools.chaos.ledger import Line, read
 
 
 class Stage:

@@ -35,7 +35,6 @@ _VERBS: Final = {
     "log-level": "rmqwork.cli.control.log_level:log_level",
     "shutdown": "rmqwork.cli.control.shutdown:shutdown",
     "demo": "rmqwork.cli.demo:demo",
-    "chaos": "rmqwork.cli.chaos:chaos",
     "dev": "rmqwork.cli.dev:dev",
     "bench": "rmqwork.cli.bench:bench",
     "completion": "rmqwork.cli.completion:completion",

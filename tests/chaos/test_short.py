@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.chaos import ChaosOptions
-from rmqwork.chaos.campaign import run_once
-from rmqwork.chaos.faults import Fault, plan
 from rmqwork.testing.broker import Broker
+from tools.chaos.campaign import ChaosOptions, run_once
+from tools.chaos.faults import Fault, plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker, pytest.mark.timeout(600)]
 

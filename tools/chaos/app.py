@@ -19,7 +19,7 @@ from tenacity import wait_random
 
 from rmqwork import App, Context, Queue, Reject, Retry, TaskMessage
 from rmqwork.errors import PublishError
-from rmqwork.testing.ledger import LedgerWriter
+from tools.chaos.ledger import LedgerWriter
 
 LEDGER_VARIABLE: Final = "RMQWORK_CHAOS_LEDGER"
 WHO_VARIABLE: Final = "RMQWORK_CHAOS_WHO"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from rmqwork.testing.blame import BROKER, Break
-from rmqwork.testing.ledger import Line, breaks
-
-if TYPE_CHECKING:
-    from rmqwork.chaos.campaign import Result
+from tools.chaos.blame import BROKER, Break
+from tools.chaos.ledger import Line, breaks
+from tools.chaos.result import Result
 
 _WIDTH: Final = 1500
 _LEFT: Final = 90
@@ -58,7 +56,7 @@ def write_timeline(path: Path, result: Result) -> None:
         for name, count in sorted(result.verdict.causes.items())
     )
     path.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>rmqwork chaos, seed '
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>chaos, seed '
         f"{result.seed}</title><style>{_STYLE}</style><h1>Seed {result.seed}: "
         f"<span{style}>{verdict}</span></h1>"
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" '

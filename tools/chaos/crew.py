@@ -15,9 +15,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from rmqwork.chaos.app import LEDGER_VARIABLE, WHO_VARIABLE
+from tools.chaos.app import LEDGER_VARIABLE, WHO_VARIABLE
 
-APP: Final = "rmqwork.chaos.app:app"
+APP: Final = "tools.chaos.app:app"
+_ROOT: Final = Path(__file__).resolve().parents[2]
+"""The working directory of all processes: they import `tools`, which is installed nowhere."""
 _RESTART_AFTER: Final = 0.3
 _LEAVE: Final = 45.0
 """Seconds to leave in after SIGTERM; a worker's own grace is 25."""
@@ -131,6 +133,7 @@ class Crew:
                     LEDGER_VARIABLE: str(self.ledger),
                     WHO_VARIABLE: post.who,
                 },
+                cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -194,7 +197,7 @@ def _worker(who: str, processes: int) -> list[str]:
 
 
 def _producer(seed: str, rate: float) -> list[str]:
-    return [sys.executable, "-m", "rmqwork.chaos.producer", seed, str(rate)]
+    return [sys.executable, "-m", "tools.chaos.producer", seed, str(rate)]
 
 
 def template_of(pid: int) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from rmqwork import TaskMessage
-from rmqwork.chaos.app import (
+from tools.chaos.app import (
     AsyncWork,
     Death,
     Doomed,
@@ -18,7 +18,7 @@ from rmqwork.chaos.app import (
     Stubborn,
     Work,
 )
-from rmqwork.testing.ledger import Fate
+from tools.chaos.ledger import Fate
 
 Sort = Literal[
     "quick", "slow", "flaky", "delayed", "async", "narrow", "family", "doomed", "refused", "poison",

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from rmqwork.deadletter import dead_letter
 from rmqwork.delays import LEVELS, level_name
 from rmqwork.errors import RmqworkError
-from rmqwork.testing.ledger import LedgerWriter
 from rmqwork.topology import UNROUTABLE, dead_letter_queue
 from rmqwork.transport import connect
 from rmqwork.transport.port import ChannelClosed, Link
 from rmqwork.types import Delivery
+from tools.chaos.ledger import LedgerWriter
 
 
 def take_dead_letters(url: str, queues: Iterable[str], ledger: LedgerWriter) -> int:
@@ -40,7 +40,7 @@ def take_what_is_left(url: str, queues: Iterable[str], ledger: LedgerWriter) -> 
 
 
 async def _take(url: str, names: Iterable[str], note: Callable[[Delivery], None]) -> int:
-    link: Link = await connect([url]).open("rmqwork chaos (collect)")
+    link: Link = await connect([url]).open("chaos (collect)")
     try:
         present = [name for name in names if await link.depth(name) is not None]
         channel = await link.open_consuming(lambda _: None)

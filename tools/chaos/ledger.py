@@ -25,7 +25,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Literal, NamedTuple
 
-from rmqwork.testing.blame import Break, Run, blame
+from tools.chaos.blame import Break, Run, blame
 
 Fate = Literal["done", "dead"]
 """What must become of a message: its task ends, or it is dead-lettered."""

@@ -10,23 +10,27 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rmqwork.chaos import EXIT_BROKEN, EXIT_CANNOT, EXIT_INTERRUPTED, ChaosOptions
-from rmqwork.chaos.app import app
-from rmqwork.chaos.collect import take_dead_letters, take_what_is_left
-from rmqwork.chaos.crew import Crew, Departure
-from rmqwork.chaos.faults import Fault, plan
-from rmqwork.chaos.nemesis import Nemesis
-from rmqwork.chaos.report import say, table
-from rmqwork.chaos.timeline import write_timeline
 from rmqwork.errors import RmqworkError
 from rmqwork.testing.broker import Broker, start_broker, vhost
-from rmqwork.testing.ledger import LedgerWriter, Line, Verdict, judge, pending, read
 from rmqwork.topology import DeclareQueue
+from tools.chaos.app import app
+from tools.chaos.collect import take_dead_letters, take_what_is_left
+from tools.chaos.crew import Crew
+from tools.chaos.faults import Fault, plan
+from tools.chaos.ledger import LedgerWriter, Line, judge, pending, read
+from tools.chaos.nemesis import Nemesis
+from tools.chaos.report import say, table
+from tools.chaos.result import Result
+from tools.chaos.timeline import write_timeline
 
+EXIT_BROKEN: Final = 1
+"""A message is lost, stranded or unexpected, or was dead-lettered as failed without having run."""
+EXIT_CANNOT: Final = 2
+EXIT_INTERRUPTED: Final = 130
 _LOOK: Final = 0.05
 _LOOK_AT_LEDGER: Final = 1.0
 _WARM_UP: Final = 60.0
@@ -34,46 +38,33 @@ _CALM: Final = 3.0
 """Seconds without a new line, after which nothing more is expected."""
 
 
-@dataclass(slots=True)
-class Result:
-    """What came of one run.
+@dataclass(frozen=True, slots=True)
+class ChaosOptions:
+    """The options of a campaign.
 
     Args:
-        seed: of its faults and its load.
-        verdict: over its ledger.
-        lines: of its ledger.
-        faults: how many of each kind were carried out.
-        recovery: seconds from the last fault until everything was settled; None = it never was.
-        slowest: seconds, the longest from the end of a fault of the broker to the next end of a
-            task.
-        departures: how processes ended that were told to.
-        problems: what went wrong with the run itself.
-        files: the timeline and the verdict.
+        seeds: the seed of each run, one run after another.
+        seconds: seconds of each run in which things are broken.
+        rate: publishes a second, of all producers together.
+        workers: number of worker processes.
+        processes: number of executor processes of each worker.
+        producers: number of producer processes.
+        folder: folder of ledgers, logs, timelines and verdicts; None = a temporary one.
+        heartbeat: seconds; a frozen broker is noticed after one and a half heartbeats.
+        patience: seconds after the last fault in which everything must be settled.
+        image: container image of the broker; None = the default.
     """
 
-    seed: int
-    verdict: Verdict
-    lines: list[Line]
-    faults: dict[str, int]
-    recovery: float | None
-    slowest: float
-    departures: list[Departure]
-    problems: list[str]
-    files: list[Path] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether the promise was kept, and no process ended in a way that no fault explains."""
-        return self.verdict.good and self.recovery is not None and not self.bad_departures
-
-    @property
-    def bad_departures(self) -> list[Departure]:
-        """Processes that were not killed by a fault, and did not leave as they should have.
-
-        A signal that comes before a process can handle it just ends it.
-        """
-        fair = {True: (0, 3, -9, -15), False: (-9,)}
-        return [one for one in self.departures if one.code not in fair[one.told]]
+    seeds: tuple[int, ...] = (1,)
+    seconds: float = 60.0
+    rate: float = 50.0
+    workers: int = 2
+    processes: int = 2
+    producers: int = 2
+    folder: Path | None = None
+    heartbeat: int = 5
+    patience: float = 240.0
+    image: str | None = None
 
 
 def perform(options: ChaosOptions) -> int:
@@ -90,7 +81,7 @@ def perform(options: ChaosOptions) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except RmqworkError as error:
-        print(f"rmqwork chaos: {error}", file=sys.stderr)
+        print(f"chaos: error: {error}", file=sys.stderr)
         return EXIT_CANNOT
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,6 @@
 """A producer: publishes at a rate, whatever happens, and records each attempt and its end.
 
-``python -m rmqwork.chaos.producer SEED RATE``; it ends by a signal.
+``python -m tools.chaos.producer SEED RATE``; it ends by a signal.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from rmqwork.chaos.app import LEDGER_VARIABLE, WHO_VARIABLE, app
-from rmqwork.chaos.load import Order, orders
 from rmqwork.errors import RmqworkError
-from rmqwork.testing.ledger import LedgerWriter
+from tools.chaos.app import LEDGER_VARIABLE, WHO_VARIABLE, app
+from tools.chaos.ledger import LedgerWriter
+from tools.chaos.load import Order, orders
 
 _MOST_AT_ONCE: Final = 200
 """Publishes under way; while the broker is away, no more than these wait."""

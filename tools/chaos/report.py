@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rmqwork.cli.output import Column, console, fields
 from rmqwork.cli.output import table as made
-
-if TYPE_CHECKING:
-    from rmqwork.chaos.campaign import Result
+from tools.chaos.result import Result
 
 _COUNTED = (
     "attempted", "acknowledged", "executed", "dead_lettered", "lost", "stranded", "unexpected",

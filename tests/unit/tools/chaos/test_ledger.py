@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.testing.blame import UNEXPLAINED
-from rmqwork.testing.ledger import LedgerWriter, Line, judge, pending, read
+from tools.chaos.blame import UNEXPLAINED
+from tools.chaos.ledger import LedgerWriter, Line, judge, pending, read
 
 
 def lines(*rows: tuple[float, str, str, str, int, str]) -> list[Line]:

@@ -11,13 +11,13 @@ from time import monotonic
 from typing import Final
 from urllib.parse import quote
 
-from rmqwork.chaos.crew import Crew, Post, executors_of, template_of
-from rmqwork.chaos.faults import Fault
 from rmqwork.errors import RmqworkError
 from rmqwork.management import Management, ManagementError
-from rmqwork.testing.blame import BROKER
 from rmqwork.testing.broker import Broker
-from rmqwork.testing.ledger import LedgerWriter
+from tools.chaos.blame import BROKER
+from tools.chaos.crew import Crew, Post, executors_of, template_of
+from tools.chaos.faults import Fault
+from tools.chaos.ledger import LedgerWriter
 
 _SIGNALS: Final = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 _GAP: Final = 1.0

@@ -1,0 +1,1 @@
+"""Programs of the project: not part of the package."""
