@@ -24,9 +24,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rmqwork import App, Queue
+from rmqwork.batch import Batch
 from rmqwork.errors import RmqworkError
 from rmqwork.management import Management, likely_urls
-from rmqwork.publisher import Batch, Publisher
+from rmqwork.publisher import Publisher
 from rmqwork.testing.broker import start_broker, vhost
 from rmqwork.topology import app_plan
 from rmqwork.transport import connect
@@ -149,7 +150,8 @@ async def fill(url: str, count: int) -> None:
     publisher = Publisher(connect([url]), app_plan([Queue("q")]), "proof")
     batch = Batch(letters, 60)
     publisher.submit(batch)
-    assert not any(await asyncio.wrap_future(batch.future))
+    refused = await asyncio.wrap_future(batch.future)
+    assert not any(refused)
     await publisher.close(5)
 
 
