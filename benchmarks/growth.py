@@ -199,8 +199,8 @@ def within(verb: str, messages: int) -> None:
 
 async def _delete(app: object) -> None:
     from rmqwork import App
-    from rmqwork.topology import DeclareQueue
-    from rmqwork.transport import connect
+    from rmqwork._topology.topology import DeclareQueue
+    from rmqwork._transport.connecting import connect
 
     assert isinstance(app, App)
     link = await connect(app.settings.broker).open("rmqwork growth")

@@ -9,13 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
-    from rmqwork.canvas.building import chain, chord, group
-    from rmqwork.canvas.failed import FailedTask
-    from rmqwork.canvas.signature import Immutable, Partial, Signature
-    from rmqwork.config import Settings
-    from rmqwork.context import Context
-    from rmqwork.dependencies import Depends
+    from rmqwork._canvas.building import chain, chord, group
+    from rmqwork._canvas.failed_task import FailedTask
+    from rmqwork._canvas.signature import Immutable, Partial, Signature
+    from rmqwork._config.settings import Settings
+    from rmqwork._messages.message import TaskMessage
+    from rmqwork._messages.routing import Route
+    from rmqwork._publisher.sender import BlockingCallWarning
+    from rmqwork._results.group import GroupResult
+    from rmqwork._results.result import AsyncResult
+    from rmqwork._results.waiting import as_completed, wait
+    from rmqwork._tasks.app import App
+    from rmqwork._tasks.context import Context
+    from rmqwork._tasks.dependencies import Depends
+    from rmqwork._tasks.middleware import Middleware
+    from rmqwork._tasks.registry import TaskSet
+    from rmqwork._tasks.retry import Retry
+    from rmqwork._tasks.task import Task
+    from rmqwork._topology.kill_switch import KillSwitch
+    from rmqwork._topology.topology import Binding, Exchange, Queue
     from rmqwork.errors import (
         BrokerBlocked,
         BrokerUnavailable,
@@ -36,17 +48,7 @@ if TYPE_CHECKING:
         Unroutable,
         WorkerCrashed,
     )
-    from rmqwork.kill_switch import KillSwitch
-    from rmqwork.message import TaskMessage
-    from rmqwork.middleware import Middleware
-    from rmqwork.outcome import Reject, RetryLater
-    from rmqwork.registry import TaskSet
-    from rmqwork.results import AsyncResult, GroupResult, as_completed, wait
-    from rmqwork.retry import Retry
-    from rmqwork.routing import Route
-    from rmqwork.sending import BlockingCallWarning
-    from rmqwork.task import Task
-    from rmqwork.topology import Binding, Exchange, Queue
+    from rmqwork.types import Reject, RetryLater
 
     __version__: str
 
@@ -101,34 +103,34 @@ __all__ = [
 ]
 
 _PLACES = {
-    "App": "app",
-    "AsyncResult": "results",
-    "Binding": "topology",
-    "BlockingCallWarning": "sending",
-    "Context": "context",
-    "Depends": "dependencies",
-    "Exchange": "topology",
-    "FailedTask": "canvas.failed",
-    "GroupResult": "results",
-    "Immutable": "canvas.signature",
-    "Middleware": "middleware",
-    "Partial": "canvas.signature",
-    "KillSwitch": "kill_switch",
-    "Queue": "topology",
-    "Reject": "outcome",
-    "Retry": "retry",
-    "RetryLater": "outcome",
-    "Route": "routing",
-    "Settings": "config",
-    "Signature": "canvas.signature",
-    "Task": "task",
-    "TaskMessage": "message",
-    "TaskSet": "registry",
-    "as_completed": "results",
-    "chain": "canvas.building",
-    "chord": "canvas.building",
-    "group": "canvas.building",
-    "wait": "results",
+    "App": "_tasks.app",
+    "AsyncResult": "_results.result",
+    "Binding": "_topology.topology",
+    "BlockingCallWarning": "_publisher.sender",
+    "Context": "_tasks.context",
+    "Depends": "_tasks.dependencies",
+    "Exchange": "_topology.topology",
+    "FailedTask": "_canvas.failed_task",
+    "GroupResult": "_results.group",
+    "Immutable": "_canvas.signature",
+    "Middleware": "_tasks.middleware",
+    "Partial": "_canvas.signature",
+    "KillSwitch": "_topology.kill_switch",
+    "Queue": "_topology.topology",
+    "Reject": "types",
+    "Retry": "_tasks.retry",
+    "RetryLater": "types",
+    "Route": "_messages.routing",
+    "Settings": "_config.settings",
+    "Signature": "_canvas.signature",
+    "Task": "_tasks.task",
+    "TaskMessage": "_messages.message",
+    "TaskSet": "_tasks.registry",
+    "as_completed": "_results.waiting",
+    "chain": "_canvas.building",
+    "chord": "_canvas.building",
+    "group": "_canvas.building",
+    "wait": "_results.waiting",
 }
 
 

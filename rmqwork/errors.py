@@ -109,7 +109,7 @@ class TaskFailed(RmqworkError):
         remote_type: the name of the remote exception's class.
         remote_traceback: its traceback as text, or an empty string.
         task_id: which task.
-        reason: a `rmqwork.outcome.Reason`; or ``result-lost``: the task succeeded, and its value
+        reason: a `rmqwork.types.Reason`; or ``result-lost``: the task succeeded, and its value
             could not be kept.
     """
 

@@ -88,7 +88,7 @@ class Server:
                 pass
         except OSError:
             return False
-        from rmqwork.results.backends import open_store
+        from rmqwork._results.backends import open_store
 
         opened = open_store(self.url)
         try:

@@ -24,13 +24,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rmqwork import App, Queue
-from rmqwork.batch import Batch
+from rmqwork._admin.management import Management, likely_urls
+from rmqwork._publisher.batch import Batch
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._topology.topology import app_declarations
+from rmqwork._transport.connecting import connect
 from rmqwork.errors import RmqworkError
-from rmqwork.management import Management, likely_urls
-from rmqwork.publisher import Publisher
 from rmqwork.testing.broker import start_broker, vhost
-from rmqwork.topology import app_plan
-from rmqwork.transport import connect
 from rmqwork.types import Publication
 
 KINDS = 5
@@ -147,7 +147,7 @@ async def fill(url: str, count: int) -> None:
         Publication("", "q.dlq", b'{"n":%d}' % n, f"id{n}", "proof.fails", {"rmqwork-queue": "q"})
         for n in range(count)
     ]
-    publisher = Publisher(connect([url]), app_plan([Queue("q")]), "proof")
+    publisher = Publisher(connect([url]), app_declarations([Queue("q")]), "proof")
     batch = Batch(letters, 60)
     publisher.submit(batch)
     refused = await asyncio.wrap_future(batch.future)

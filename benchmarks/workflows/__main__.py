@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.workflows.shop import app
 from benchmarks.workflows.stage import Log, Workers, chord, node, start
-from rmqwork.ids import uuid7
+from rmqwork._messages.ids import uuid7
 
 BROKER = os.environ.get("RMQWORK_BROKER", "amqp://guest:guest@localhost:5672/")
 

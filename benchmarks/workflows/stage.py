@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workflows.shop import app
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.flow import launch
-from rmqwork.ids import uuid7
+from rmqwork._messages.ids import uuid7
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.flow import launch
 
 Node = dict[str, Any]
 
@@ -36,7 +36,7 @@ def chord(size: int, run: str, seconds: float = 0.0, noted: bool = True) -> Node
 
 def start(what: Node) -> None:
     """Publish what starts a workflow, and wait for the confirms."""
-    app._sender.send_many(launch(what, None, "", Carry(uuid7(), time.time())), 60.0)
+    app._sender.send_many(launch(what, None, "", WorkflowContext(uuid7(), time.time())), 60.0)
 
 
 class Log:

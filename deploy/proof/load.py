@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from deploy.proof.app import anap, app, nap
+from rmqwork._messages.ids import uuid7
 from rmqwork.errors import PublishError
-from rmqwork.ids import uuid7
 from tools.chaos.ledger import LedgerWriter, Line
 
 

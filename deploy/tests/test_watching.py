@@ -10,19 +10,19 @@ from urllib.parse import urlencode
 from deploy.proof.app import app
 from deploy.proof.docker import until
 from deploy.tests.conftest import Stage
-from rmqwork.deploy.monitoring import broker_monitor, prometheus_rule
-from rmqwork.deploy.options import DeployOptions
-from rmqwork.deploy.workload import Estate, make_estate
-from rmqwork.manifest import Manifest
+from rmqwork._admin.deploy.monitoring import broker_monitor, prometheus_rule
+from rmqwork._admin.deploy.options import DeployOptions
+from rmqwork._admin.deploy.workload import Deployment, make_deployment
+from rmqwork._config.manifest import Manifest
 
 _SELECTOR = re.compile(r"([a-z_]*)\{([^{}]*)\}")
 _LABEL = re.compile(r'(\w+)(=~?)"((?:[^"\\]|\\.)*)"')
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def estate() -> Estate:
+def estate() -> Deployment:
     options = DeployOptions(app="app:app", image="proof", nodes=3)
-    return make_estate(Manifest.from_dict(app.manifest()), options)
+    return make_deployment(Manifest.from_dict(app.manifest()), options)
 
 
 def scraped(url: str) -> list[dict[str, str]]:

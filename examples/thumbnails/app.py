@@ -1,4 +1,4 @@
-"""The app of ``rmqwork demo``. There is one copy of it, in `rmqwork.demo.app`, for the demo runs
+"""The app of ``rmqwork demo``. There is one copy of it, in `rmqwork._cli.demo.app`, for the demo runs
 from an installed package, too; this is where to find it from here.
 
 In the folder `examples/`:
@@ -8,6 +8,12 @@ In the folder `examples/`:
     python -m thumbnails.publish 200
 """
 
-from rmqwork.demo.app import MakePortrait, MakeThumbnail, app, make_portrait, make_thumbnail
+from rmqwork._cli.demo.app import (
+    MakePortrait,
+    MakeThumbnail,
+    app,
+    make_portrait,
+    make_thumbnail,
+)
 
 __all__ = ["MakePortrait", "MakeThumbnail", "app", "make_portrait", "make_thumbnail"]

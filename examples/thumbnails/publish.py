@@ -12,12 +12,12 @@ import os
 import sys
 from pathlib import Path
 
-from rmqwork.demo.acts import play_with_others
-from rmqwork.demo.app import FOLDER_VARIABLE
-from rmqwork.demo.report import report
-from rmqwork.demo.screen import screen
-from rmqwork.demo.source import FlakySource
-from rmqwork.demo.stage import Stage
+from rmqwork._cli.demo.acts import play_with_others
+from rmqwork._cli.demo.app import FOLDER_VARIABLE
+from rmqwork._cli.demo.report import report
+from rmqwork._cli.demo.screen import screen
+from rmqwork._cli.demo.source import FlakySource
+from rmqwork._cli.demo.stage import Stage
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from thumbnails.app import MakePortrait, MakeThumbnail, app, make_portrait, make_thumbnail
 
-from rmqwork.demo import app as tasks
+from rmqwork._cli.demo import app as tasks
 from rmqwork.testing import Kit
 
 pytestmark = pytest.mark.rmqwork_app(app)

@@ -16,12 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rmqwork.testing.broker import Broker, BrokerCannot, start_broker, vhost
-    from rmqwork.testing.eagerly import Eager, eager
-    from rmqwork.testing.kit import Kit, Ran, memory, real
+    from rmqwork._transport.memory.broker import MemoryBroker
+    from rmqwork._transport.memory.clock import ManualClock
+    from rmqwork.testing._eager import Eager, eager
+    from rmqwork.testing.broker import Broker, BrokerOperationError, start_broker, vhost
+    from rmqwork.testing.kit import Kit, RunReport, memory, real
     from rmqwork.testing.published import Published, Sent
     from rmqwork.testing.worker import Run, TestWorker
-    from rmqwork.transport.memory import ManualClock, MemoryBroker
 
 __all__ = [
     "Broker",
@@ -44,11 +45,11 @@ __all__ = [
 
 _PLACES = {
     "rmqwork.testing.broker": ("Broker", "BrokerCannot", "start_broker", "vhost"),
-    "rmqwork.testing.eagerly": ("Eager", "eager"),
+    "rmqwork.testing._eager": ("Eager", "eager"),
     "rmqwork.testing.kit": ("Kit", "Ran", "memory", "real"),
     "rmqwork.testing.published": ("Published", "Sent"),
     "rmqwork.testing.worker": ("Run", "TestWorker"),
-    "rmqwork.transport.memory": ("ManualClock", "MemoryBroker"),
+    "rmqwork._transport.memory": ("ManualClock", "MemoryBroker"),
 }
 
 

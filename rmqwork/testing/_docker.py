@@ -9,12 +9,12 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rmqwork.management import Management
+from rmqwork._admin.management import Management
 from rmqwork.testing._keep import Keeper
 from rmqwork.testing._node import (
-    BrokerCannot,
+    BrokerOperationError,
+    ProviderUnavailable,
     Say,
-    WayClosed,
     free_ports,
     wait_until_ready,
     wait_until_silent,
@@ -108,7 +108,7 @@ class DockerNode:
         ended = self._container.exec(["rabbitmqctl", "-q", *args])
         text = ended.output.decode(errors="replace")
         if ended.exit_code != 0:
-            raise BrokerCannot(
+            raise BrokerOperationError(
                 f"rabbitmqctl {' '.join(args)} ended with {ended.exit_code}: {text.strip()}"
             )
         return text
@@ -134,7 +134,7 @@ def start_docker(say: Say) -> DockerNode:
             from testcontainers.core.container import DockerContainer
             from testcontainers.core.docker_client import DockerClient
         except ImportError as error:
-            raise WayClosed(
+            raise ProviderUnavailable(
                 f"no Python package {error.name} (pip install 'rmqwork[testing]')"
             ) from None
     image = image_name()
@@ -146,7 +146,7 @@ def start_docker(say: Say) -> DockerNode:
             testcontainers_config.ryuk_disabled = True
         return DockerNode(image, daemon.host(), DockerContainer)
     except (DockerException, RequestException) as error:
-        raise WayClosed(f"the Docker daemon does not do it: {_in_short(error)}") from None
+        raise ProviderUnavailable(f"the Docker daemon does not do it: {_in_short(error)}") from None
     finally:
         daemon.client.close()
 
@@ -168,7 +168,7 @@ def _reach(client: type[DockerClient]) -> DockerClient:
         else:
             return daemon
         gc.collect()
-    raise WayClosed(f"no Docker daemon answers: {reason}")
+    raise ProviderUnavailable(f"no Docker daemon answers: {reason}")
 
 
 def _is_local(client: Any, image: str) -> bool:
@@ -182,7 +182,7 @@ def _is_local(client: Any, image: str) -> bool:
 
 
 def _have_image(client: Any, image: str, say: Say) -> None:
-    """Pull the image when it is not local; raises :class:`WayClosed` if that fails or drags."""
+    """Pull the image when it is not local; raises :class:`ProviderUnavailable` if that fails or drags."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
@@ -196,11 +196,11 @@ def _have_image(client: Any, image: str, say: Say) -> None:
     try:
         for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
             if "error" in event:
-                raise WayClosed(f"cannot pull {image}: {event['error']}")
+                raise ProviderUnavailable(f"cannot pull {image}: {event['error']}")
             if time.monotonic() > end:
-                raise WayClosed(f"cannot pull {image} in {_PULL:.0f} s")
+                raise ProviderUnavailable(f"cannot pull {image} in {_PULL:.0f} s")
     except (DockerException, RequestException) as error:
-        raise WayClosed(f"cannot pull {image}: {_in_short(error)}") from None
+        raise ProviderUnavailable(f"cannot pull {image}: {_in_short(error)}") from None
 
 
 def _in_short(error: Exception) -> str:

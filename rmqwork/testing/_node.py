@@ -24,11 +24,11 @@ _PORTS = range(20000, 32000)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
-class WayClosed(Exception):
+class ProviderUnavailable(Exception):
     """This way to a broker does not work here; the text says why."""
 
 
-class BrokerCannot(RmqworkError):
+class BrokerOperationError(RmqworkError):
     """This broker cannot do what was asked, mostly because rmqwork did not start it."""
 
 
@@ -84,7 +84,7 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
                 ports.append(port)
             if len(ports) == count:
                 return ports
-    raise WayClosed(f"no {count} free TCP ports between {_PORTS.start} and {_PORTS.stop}")
+    raise ProviderUnavailable(f"no {count} free TCP ports between {_PORTS.start} and {_PORTS.stop}")
 
 
 def server_version(url: str, timeout: float = 5.0) -> str | None:
@@ -142,7 +142,7 @@ def wait_until_ready(
     reason = "it does not answer"
     while time.monotonic() < end:
         if (ended := gone()) is not None:
-            raise WayClosed(ended)
+            raise ProviderUnavailable(ended)
         try:
             server_version(url)
             if more():
@@ -151,7 +151,7 @@ def wait_until_ready(
         except OSError as error:
             reason = str(error)
         time.sleep(0.1)
-    raise WayClosed(f"not ready after {timeout:.0f} s: {reason}")
+    raise ProviderUnavailable(f"not ready after {timeout:.0f} s: {reason}")
 
 
 def wait_until_silent(url: str, timeout: float = 20.0) -> None:
@@ -163,6 +163,6 @@ def wait_until_silent(url: str, timeout: float = 20.0) -> None:
         except OSError:
             return
         time.sleep(0.05)
-    raise BrokerCannot(
+    raise BrokerOperationError(
         f"{without_password(url)} still answers {timeout:.0f} s after it was stopped"
     )

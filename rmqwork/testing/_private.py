@@ -16,13 +16,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from rmqwork.management import Management
+from rmqwork._admin.management import Management
 from rmqwork.testing import _keeper
 from rmqwork.testing._keep import Keeper
 from rmqwork.testing._node import (
     READY,
-    BrokerCannot,
-    WayClosed,
+    BrokerOperationError,
+    ProviderUnavailable,
     free_ports,
     wait_until_ready,
     wait_until_silent,
@@ -117,7 +117,7 @@ class PrivateNode:
     def start(self) -> None:
         """Start the node, at first or again; return when it serves clients."""
         if self._process is not None:
-            raise BrokerCannot("the private node runs already: kill() or stop() it first")
+            raise BrokerOperationError("the private node runs already: kill() or stop() it first")
         with (self._keeper.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [self._server],
@@ -160,7 +160,7 @@ class PrivateNode:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise BrokerCannot("the private node does not run: start() it first")
+            raise BrokerOperationError("the private node does not run: start() it first")
         return self._process
 
     def _wait_for(self, process: subprocess.Popen[bytes], timeout: float) -> None:
@@ -188,10 +188,12 @@ class PrivateNode:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise BrokerCannot(f"rabbitmqctl {' '.join(args)}: no end in {READY:.0f} s") from None
+            raise BrokerOperationError(
+                f"rabbitmqctl {' '.join(args)}: no end in {READY:.0f} s"
+            ) from None
         if ended.returncode != 0:
             text = (ended.stderr or ended.stdout).strip()
-            raise BrokerCannot(
+            raise BrokerOperationError(
                 f"rabbitmqctl {' '.join(args)} ended with {ended.returncode}: {text}"
             )
         return ended.stdout
@@ -211,10 +213,10 @@ def start_private() -> PrivateNode:
         WayClosed: none is installed, or it does not start.
     """
     if os.name != "posix":
-        raise WayClosed("private nodes need Linux or macOS")
+        raise ProviderUnavailable("private nodes need Linux or macOS")
     server = installed_server()
     if server is None:
-        raise WayClosed(
+        raise ProviderUnavailable(
             "no rabbitmq-server is installed (Debian, Ubuntu: apt-get install rabbitmq-server;"
             " macOS: brew install rabbitmq)"
         )

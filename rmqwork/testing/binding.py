@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from rmqwork.publisher_thread import ThreadedPublisher
-from rmqwork.sending import Sender
-from rmqwork.transport import connect
+from rmqwork._publisher.publisher_thread import ThreadedPublisher
+from rmqwork._publisher.sender import Sender
+from rmqwork._transport.connecting import connect
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
-    from rmqwork.transport.port import PublishPort
+    from rmqwork._tasks.app import App
+    from rmqwork._transport.port import PublishPort
 
 _CLOSE_TIMEOUT: Final = 5.0
 

@@ -26,15 +26,15 @@ from types import TracebackType
 from typing import Self, get_args
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from rmqwork._admin.management import Management, ManagementError, likely_urls
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from rmqwork.management import Management, ManagementError, likely_urls
 from rmqwork.testing._docker import image_name, start_docker
 from rmqwork.testing._node import (
-    BrokerCannot,
+    BrokerOperationError,
     Kind,
     Node,
+    ProviderUnavailable,
     Say,
-    WayClosed,
     server_version,
     without_password,
 )
@@ -48,7 +48,7 @@ class Broker:
     """A RabbitMQ to work with; get one from :func:`start_broker`.
 
     A broker of the kind ``given`` is somebody else's: it is used, never restarted, killed or
-    stopped (:class:`BrokerCannot`). As a context manager it is closed at the end.
+    stopped (:class:`BrokerOperationError`). As a context manager it is closed at the end.
     """
 
     url: str
@@ -118,7 +118,7 @@ class Broker:
 
     def _own(self, verb: str) -> Node:
         if self._node is None:
-            raise BrokerCannot(
+            raise BrokerOperationError(
                 f"cannot {verb} the broker at {without_password(self.url)}: rmqwork did not start"
                 " it. Unset RMQWORK_BROKER to have one started."
             )
@@ -143,7 +143,7 @@ def start_broker(*, prefer: str | None = None, say: Say | None = None) -> Broker
     for kind in _ways(prefer, os.environ.get("RMQWORK_TEST_BROKER")):
         try:
             broker = _START[kind](closed, say)
-        except WayClosed as reason:
+        except ProviderUnavailable as reason:
             closed.append((kind, str(reason)))
             say(f"not {kind}: {reason}")
             continue
@@ -191,7 +191,7 @@ def _create(broker: Broker, name: str, user: str) -> Management:
             reasons.append(str(error))
         else:
             return management
-    raise BrokerCannot(
+    raise BrokerOperationError(
         f"cannot make a virtual host on {without_password(broker.url)}: {'; '.join(reasons)}."
         " Name its management API in RMQWORK_MANAGEMENT_URL (http://user:password@host:port, an"
         " administrator's), or unset RMQWORK_BROKER to have a broker started."
@@ -218,7 +218,7 @@ def _ways(first: str | None, only: str | None) -> Sequence[Kind]:
 def _given(closed: Sequence[tuple[str, str]], say: Say) -> Broker:
     url = os.environ.get("RMQWORK_BROKER")
     if not url:
-        raise WayClosed("RMQWORK_BROKER is not set")
+        raise ProviderUnavailable("RMQWORK_BROKER is not set")
     first = url.split(",")[0]
     if urlsplit(first).scheme not in ("amqp", "amqps"):
         raise ConfigurationError(

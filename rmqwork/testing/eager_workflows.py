@@ -6,18 +6,17 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 
-from rmqwork import headers as names
-from rmqwork.canvas import flow, parts, splice
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.document import Workflow, detach
-from rmqwork.outcome import Failure, Outcome, Replaced, Success
-from rmqwork.results import record
-from rmqwork.types import Publication
+from rmqwork._messages import headers as names
+from rmqwork._results import record
+from rmqwork._workflows import flow, join_messages, splice
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.document import Workflow, detach
+from rmqwork.types import Failure, Outcome, Publication, Replaced, Success
 
 
 @dataclass(slots=True)
 class _Join:
-    opened: parts.Opened
+    opened: join_messages.Opened
     values: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -43,7 +42,7 @@ class EagerWorkflows:
     ) -> list[Publication]:
         """What follows from the outcome of a task."""
         reply_to, app_id = publication.reply_to, publication.app_id
-        carry = Carry(workflow.id, time.time(), reply_to, app_id, workflow.expires_at)
+        carry = WorkflowContext(workflow.id, time.time(), reply_to, app_id, workflow.expires_at)
         match outcome:
             case Success(_, result) if result is not None:
                 return flow.succeeded(workflow, record.value_of(result) or b"null", carry)
@@ -71,14 +70,14 @@ class EagerWorkflows:
             publication.message_id,
             publication.body,
         )
-        if kind == parts.Kind.OPEN:
-            self._joins[name] = _Join(parts.read_opened(body, time.time(), 1 << 60))
+        if kind == join_messages.Kind.OPEN:
+            self._joins[name] = _Join(join_messages.read_opened(body, time.time(), 1 << 60))
             return []
         join = self._joins.get(name)
         if join is None:  # it has ended
             return []
         opened = join.opened
-        if kind == parts.Kind.FAILED:
+        if kind == join_messages.Kind.FAILED:
             del self._joins[name]
             return flow.ended(opened.then, json.loads(body), opened.carry).publications
         index = publication.headers.get(names.INDEX)

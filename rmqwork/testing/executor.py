@@ -1,4 +1,4 @@
-"""An executor in this process: what `rmqwork.worker.pool` starts as processes, as threads.
+"""An executor in this process: what `rmqwork._worker.processes.template` starts as processes, as threads.
 
 The worker's own code (dispatch, settlement, retries, shutdown) does not know the difference. What
 threads cannot do: survive ``os._exit``, be killed in truth, import the app afresh.
@@ -18,18 +18,18 @@ from functools import partial
 from operator import contains
 from typing import TYPE_CHECKING, Any, cast
 
-from rmqwork.evidence import user_traceback
-from rmqwork.outcome import Failure, Outcome
-from rmqwork.worker.executor import Death, State
-from rmqwork.worker.executors.process import EnteredLifespan
-from rmqwork.worker.executors.running import Keep, Runner, broken
-from rmqwork.worker.executors.threads import TaskThreads
-from rmqwork.worker.wire import Message, outcome_message
+from rmqwork._executor.ports import Keep, Runner, broken
+from rmqwork._executor.process import EnteredLifespan
+from rmqwork._executor.threads import TaskThreads
+from rmqwork._tasks.evidence import user_traceback
+from rmqwork._worker.ipc.wire import Message, outcome_message
+from rmqwork._worker.processes.executor import Death, State
+from rmqwork.types import Failure, Outcome
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
-    from rmqwork.worker.executor import Executor
-    from rmqwork.worker.pool import PoolEvents
+    from rmqwork._tasks.app import App
+    from rmqwork._worker.processes.executor import Executor
+    from rmqwork._worker.processes.template import PoolEvents
 
 _NUMBER = 1
 
@@ -97,7 +97,7 @@ class _Starts:
 
 
 class InProcessExecutor:
-    """Has the interface of `rmqwork.worker.executor.Executor`.
+    """Has the interface of `rmqwork._worker.processes.executor.Executor`.
 
     Its methods are called in the worker's loop, and its events come there. Tasks run in threads,
     coroutine tasks and the lifespan on an event loop in a thread of their own.
@@ -209,7 +209,7 @@ class InProcessExecutor:
     # ── what it tells the worker ──────────────────────────────────────────────────────────────
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Report, from any thread; as `rmqwork.worker.executors.outlet.Outlet`."""
+        """Report, from any thread; as `rmqwork._executor.control_writer.Outlet`."""
         for message in messages:
             self._report(message)
 
@@ -360,7 +360,7 @@ class InProcessExecutor:
 
 
 class InProcessTemplate:
-    """Has the interface of `rmqwork.worker.pool.Template`, for an app that is imported already.
+    """Has the interface of `rmqwork._worker.processes.template.Template`, for an app that is imported already.
 
     Args:
         app: whose tasks are to run.

@@ -8,17 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from rmqwork import delays, shards
-from rmqwork import headers as names
-from rmqwork.canvas.parts import Kind
-from rmqwork.transport import connect
-from rmqwork.transport.memory.connector import MemoryConnector
-from rmqwork.transport.port import Connector, Link
+from rmqwork._messages import headers as names
+from rmqwork._topology import delays
+from rmqwork._topology import join_queues as shards
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.memory.connector import MemoryConnector
+from rmqwork._transport.port import Connector, Link
+from rmqwork._workflows.join_messages import Kind
 
 if TYPE_CHECKING:
+    from rmqwork._transport.memory.broker import MemoryBroker
+    from rmqwork._transport.memory.queues import MemoryQueue
     from rmqwork.testing.worker import TestWorker
-    from rmqwork.transport.memory.broker import MemoryBroker
-    from rmqwork.transport.memory.queues import MemoryQueue
 
 T = TypeVar("T")
 _QUIET: Final = 0.2

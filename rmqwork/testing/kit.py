@@ -28,19 +28,19 @@ from rmqwork.testing.worker import Run, TestWorker
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from rmqwork.app import App
-    from rmqwork.deadletter import DeadLetter
+    from rmqwork._messages.dead_letter import DeadLetter
+    from rmqwork._tasks.app import App
+    from rmqwork._transport.memory.broker import MemoryBroker
+    from rmqwork._transport.memory.faults import Faults
+    from rmqwork._transport.port import Connector
     from rmqwork.testing.worker import TestWorkerOptions
-    from rmqwork.transport.memory import MemoryBroker
-    from rmqwork.transport.memory.faults import Faults
-    from rmqwork.transport.port import Connector
 
 _MOST: Final = 10_000
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RunReport:
     """What one `Kit.run_all` came to.
 
     Args:
@@ -124,7 +124,7 @@ class Kit:
         concurrency: int = 1,
         most: int = _MOST,
         timeout: float = 30.0,
-    ) -> Ran:
+    ) -> RunReport:
         """Run all that waits, with retries, delays and what the tasks publish, to the last one.
 
         Args:
@@ -149,7 +149,7 @@ class Kit:
             else:
                 seconds = self._run_by_the_clock(worker, self._broker, until, most, timeout)
             runs = tuple(worker.runs)
-        return Ran(runs, self.dead_letters(), seconds)
+        return RunReport(runs, self.dead_letters(), seconds)
 
     def _run_by_the_clock(
         self,
@@ -178,10 +178,10 @@ class Kit:
 
     def dead_letters(self, *queues: str) -> list[DeadLetter]:
         """What lies in the dead-letter queues of these queues; default: of all the app's."""
-        from rmqwork import deadletters
+        from rmqwork._admin import deadletters
+        from rmqwork._transport.connecting import connect
+        from rmqwork._transport.memory.connector import MemoryConnector
         from rmqwork.testing.idle import run
-        from rmqwork.transport import connect
-        from rmqwork.transport.memory import MemoryConnector
 
         connector: Connector
         if self._broker is not None:
@@ -194,8 +194,9 @@ class Kit:
 @contextmanager
 def memory(app: App) -> Iterator[Kit]:
     """Bind an app to a broker in memory of its own, with a clock that stands still."""
-    from rmqwork.transport.memory import ManualClock, MemoryBroker
-    from rmqwork.transport.memory.connector import drop, keep
+    from rmqwork._transport.memory.broker import MemoryBroker
+    from rmqwork._transport.memory.clock import ManualClock
+    from rmqwork._transport.memory.connector import drop, keep
 
     broker = MemoryBroker(f"test-{os.getpid()}-{next(_numbers)}", ManualClock())
     keep(broker)

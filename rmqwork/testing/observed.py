@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rmqwork.outcome import Outcome
-from rmqwork.worker.held import Held
-from rmqwork.worker.supervisor import Worker
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.worker import Worker
+from rmqwork.types import Outcome
 
 
 class ObservedWorker(Worker):
     """Tells of each outcome before it is settled."""
 
-    observe: Callable[[Held, Outcome | None], None]
+    observe: Callable[[HeldDelivery, Outcome | None], None]
 
-    def finish(self, held: Held, outcome: Outcome | None, crashed: bool = False) -> None:
+    def finish(self, held: HeldDelivery, outcome: Outcome | None, crashed: bool = False) -> None:
         """See `Worker.finish`."""
         self.observe(held, outcome)
         super().finish(held, outcome, crashed)

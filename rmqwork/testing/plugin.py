@@ -4,7 +4,7 @@
 | --- | --- |
 | ``rmqwork_target`` | the app under test; override it, or name it (see below) |
 | ``rmqwork_app`` | that app, bound to a broker in memory for one test |
-| ``run_all`` | runs all that waits: ``run_all()`` gives a `Ran` |
+| ``run_all`` | runs all that waits: ``run_all()`` gives a `RunReport` |
 | ``published`` | what the app has published: a `Published` |
 | ``rmqwork_kit`` | all of it: a `Kit`, with ``advance``, ``worker``, ``dead_letters``, ``faults`` |
 | ``rmqwork_rabbitmq`` | an empty virtual host of a real RabbitMQ; ``rmqwork_app`` is bound to it |
@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
+    from rmqwork._tasks.app import App
+    from rmqwork.testing._eager import Eager
     from rmqwork.testing.broker import Broker
-    from rmqwork.testing.eagerly import Eager
-    from rmqwork.testing.kit import Kit, Ran
+    from rmqwork.testing.kit import Kit, RunReport
     from rmqwork.testing.published import Published
 
 
@@ -56,7 +56,7 @@ def rmqwork_target(request: pytest.FixtureRequest) -> App:
     marker = request.node.get_closest_marker("rmqwork_app")
     named = marker.args[0] if marker is not None else _configured(request.config)
     if not named:
-        from rmqwork.app import App
+        from rmqwork._tasks.app import App
 
         return App("tests")
     if not isinstance(named, str):
@@ -68,14 +68,14 @@ def _configured(config: pytest.Config) -> str:
     named = config.getini("rmqwork_app") or os.environ.get("RMQWORK_APP")
     if named:
         return str(named)
-    from rmqwork.config import load_settings
+    from rmqwork._config.settings import load_settings
 
     return load_settings({}, directory=config.rootpath).app or ""
 
 
 def _load(path: str) -> App:
-    from rmqwork.loading import AppNotLoaded
-    from rmqwork.worker.executors.loading import load_app
+    from rmqwork._executor.loading import load_app
+    from rmqwork._tasks.loading import AppNotLoaded
 
     try:
         return load_app(path)
@@ -105,7 +105,7 @@ def rmqwork_app(rmqwork_kit: Kit) -> App:
 
 
 @pytest.fixture
-def run_all(rmqwork_kit: Kit) -> Callable[..., Ran]:
+def run_all(rmqwork_kit: Kit) -> Callable[..., RunReport]:
     """Run all that waits, with retries and delays; see `Kit.run_all`."""
     return rmqwork_kit.run_all
 
@@ -119,7 +119,7 @@ def published(rmqwork_kit: Kit) -> Published:
 @pytest.fixture
 def eager(rmqwork_target: App) -> Iterator[Eager]:
     """Publishing runs the task at once, here."""
-    from rmqwork.testing.eagerly import eager
+    from rmqwork.testing._eager import eager
 
     with eager(rmqwork_target) as port:
         yield port

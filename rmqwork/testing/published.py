@@ -10,16 +10,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rmqwork import headers as names
-from rmqwork.codec import JSON, plain_body
+from rmqwork._messages import headers as names
+from rmqwork._messages.codec import JSON, plain_body
+from rmqwork._messages.message import TaskMessage, message_info
+from rmqwork._tasks.task import Task
+from rmqwork._transport.port import PublishPort
 from rmqwork.errors import PublishError
-from rmqwork.message import TaskMessage, message_info
-from rmqwork.task import Task
-from rmqwork.transport.port import PublishPort
 from rmqwork.types import Publication
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
+    from rmqwork._tasks.app import App
 
 What = Task[..., Any] | type[TaskMessage] | str
 """A task, a message class, or the name of either."""
@@ -171,7 +171,7 @@ def _name(what: What) -> str:
 
 
 class RecordingPort:
-    """Publishes by another port, and notes all of it; see `rmqwork.transport.port.PublishPort`."""
+    """Publishes by another port, and notes all of it; see `rmqwork._transport.port.PublishPort`."""
 
     def __init__(self, port: PublishPort, published: Published) -> None:
         self._port = port

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, cast
 
+from rmqwork._worker.model.options import WorkerOptions
 from rmqwork.errors import RmqworkError
-from rmqwork.outcome import Failure, Outcome, Reason, Success, TryAgain
 from rmqwork.testing.executor import InProcessTemplate
-from rmqwork.worker.options import WorkerOptions
+from rmqwork.types import Failure, Outcome, Reason, RetryOutcome, Success
 
 if TYPE_CHECKING:
-    from rmqwork.app import App
-    from rmqwork.worker.held import Held
-    from rmqwork.worker.pool import Template
-    from rmqwork.worker.supervisor import Worker
+    from rmqwork._tasks.app import App
+    from rmqwork._worker.model.held import HeldDelivery
+    from rmqwork._worker.processes.template import Template
+    from rmqwork._worker.worker import Worker
 
 _START_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 60.0
@@ -54,12 +54,12 @@ class Run:
     @property
     def retried(self) -> bool:
         """Whether it is to run again."""
-        return isinstance(self.outcome, TryAgain)
+        return isinstance(self.outcome, RetryOutcome)
 
     @property
     def delay(self) -> float | None:
         """Seconds until it runs again, if it does."""
-        return self.outcome.delay if isinstance(self.outcome, TryAgain) else None
+        return self.outcome.delay if isinstance(self.outcome, RetryOutcome) else None
 
     @property
     def reason(self) -> Reason | None:
@@ -69,14 +69,14 @@ class Run:
     @property
     def error(self) -> str:
         """What went wrong: ``ValueError: no such customer``; or an empty string."""
-        if isinstance(self.outcome, (TryAgain, Failure)):
+        if isinstance(self.outcome, (RetryOutcome, Failure)):
             evidence = self.outcome.evidence
             return f"{evidence.type}: {evidence.message}"
         return ""
 
 
 class _Ending:
-    """What ends the worker; see `rmqwork.worker.run.Stop`."""
+    """What ends the worker; see `rmqwork._worker.run.Stop`."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
@@ -265,14 +265,14 @@ class TestWorker:
             self._loop = None
 
     async def _run(self) -> None:
-        from rmqwork.manifest import Manifest
+        from rmqwork._config.manifest import Manifest
+        from rmqwork._worker.model.plan import worker_spec
+        from rmqwork._worker.run import work
         from rmqwork.testing.observed import ObservedWorker
-        from rmqwork.worker.plan import make_plan
-        from rmqwork.worker.run import work
 
         self._loop, self._ending = asyncio.get_running_loop(), _Ending()
         template = InProcessTemplate(self.app)
-        plan = make_plan(self._options, Manifest.from_dict(await template.manifest()))
+        plan = worker_spec(self._options, Manifest.from_dict(await template.manifest()))
         as_template = cast("Template", template)
         worker = ObservedWorker(plan, as_template, lambda: as_template)
         worker.observe = self._observe
@@ -289,7 +289,7 @@ class TestWorker:
         if not self._started.done():
             self._started.set_result(None)
 
-    def _observe(self, held: Held, outcome: Outcome | None) -> None:
+    def _observe(self, held: HeldDelivery, outcome: Outcome | None) -> None:
         name = held.delivery.type or ""
         self.runs.append(Run(name, held.task_id, held.queue, held.attempt, outcome))
 

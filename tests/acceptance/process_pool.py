@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rmqwork.outcome import Outcome
-from rmqwork.worker.executor import Death, Executor, State
-from rmqwork.worker.pool import Template
-from rmqwork.worker.starting import start_template
-from rmqwork.worker.wire import Message, outcome_of
+from rmqwork._worker.ipc.wire import Message, outcome_of
+from rmqwork._worker.processes.executor import Death, Executor, State
+from rmqwork._worker.processes.template import Template
+from rmqwork._worker.starting import start_template
+from rmqwork.types import Outcome
 
 HERE = Path(__file__).parent
 

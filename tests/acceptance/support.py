@@ -25,9 +25,9 @@ import pika
 import psutil
 from pika.exceptions import ChannelClosedByBroker
 
-from rmqwork.canvas.signature import Signature
-from rmqwork.management import Management, likely_urls
-from rmqwork.task import Task
+from rmqwork._admin.management import Management, likely_urls
+from rmqwork._canvas.signature import Signature
+from rmqwork._tasks.task import Task
 from rmqwork.testing._node import free_ports
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import work

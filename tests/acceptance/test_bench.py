@@ -8,7 +8,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
-from rmqwork.management import Management, likely_urls
+from rmqwork._admin.management import Management, likely_urls
 from rmqwork.testing.broker import Broker
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pika
 import pytest
 
-from rmqwork.management import Management, ManagementError
+from rmqwork._admin.management import Management, ManagementError
 from rmqwork.testing import _keeper
 from rmqwork.testing._private import installed_server
-from rmqwork.testing.broker import Broker, BrokerCannot, start_broker, vhost
+from rmqwork.testing.broker import Broker, BrokerOperationError, start_broker, vhost
 
 needs_server = pytest.mark.skipif(
     installed_server() is None, reason="no rabbitmq-server is installed"
@@ -125,7 +125,7 @@ class TestAnyBroker:
         with vhost(given) as url:
             keep_a_message(url, b"here")
         # and left alone.
-        with pytest.raises(BrokerCannot, match="did not start it"):
+        with pytest.raises(BrokerOperationError, match="did not start it"):
             given.restart()
         given.close()
         with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
@@ -149,11 +149,11 @@ class TestPrivateNode:
             assert eventually(lambda: _served(url, b"kept"))
 
     def test_start_of_a_running_node_is_refused(self, private: Broker) -> None:
-        with pytest.raises(BrokerCannot, match="runs already"):
+        with pytest.raises(BrokerOperationError, match="runs already"):
             private.start()
 
     def test_rabbitmqctl_says_what_went_wrong(self, private: Broker) -> None:
-        with pytest.raises(BrokerCannot, match="no_such_command"):
+        with pytest.raises(BrokerOperationError, match="no_such_command"):
             private.rabbitmqctl("no_such_command")
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

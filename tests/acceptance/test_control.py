@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import rmqwork
-from rmqwork.control.asking import asker
-from rmqwork.control.wire import Answer, Command
-from rmqwork.transport import connect
+from rmqwork._control.asking import asker
+from rmqwork._control.wire import Answer, Command
+from rmqwork._transport.connecting import connect
 from tests.acceptance.support import PATIENCE, ROOT, WORK, Scene, Worker, free_port, probe, until
 
 pytestmark = pytest.mark.broker

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from rmqwork import deadletters
+from rmqwork._admin import deadletters
+from rmqwork._publisher.publisher import Batch, Publisher
+from rmqwork._topology.topology import Queue, app_declarations
+from rmqwork._transport.connecting import connect
 from rmqwork.deadletters import DeadLetter
 from rmqwork.errors import BrokerUnavailable
-from rmqwork.publisher import Batch, Publisher
-from rmqwork.topology import Queue, app_plan
-from rmqwork.transport import connect
 from rmqwork.types import Publication
 
 COUNT = 500
 
 
 async def fill(url: str, publications: Sequence[Publication], queues: Sequence[Queue]) -> None:
-    publisher = Publisher(connect([url]), app_plan(queues), "test")
+    publisher = Publisher(connect([url]), app_declarations(queues), "test")
     batch = Batch(publications, 30)
     publisher.submit(batch)
     assert not any(await asyncio.wrap_future(batch.future))

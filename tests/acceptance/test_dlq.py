@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from rmqwork.cli.program import main
-from rmqwork.topology import Queue
-from rmqwork.transport import connect
+from rmqwork._cli.program import main
+from rmqwork._topology.topology import Queue
+from rmqwork._transport.connecting import connect
 from rmqwork.types import Delivery
 from tests.acceptance.support import Rabbit, until
 from tests.unit.deadletters.letters import fill, published, taken

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.cli.program import main
-from rmqwork.topology import RETURN_EXCHANGE, UNROUTABLE, Queue, app_plan
-from rmqwork.transport import connect
+from rmqwork._cli.program import main
+from rmqwork._topology.topology import RETURN_EXCHANGE, UNROUTABLE, Queue, app_declarations
+from rmqwork._transport.connecting import connect
 from tests.acceptance.test_dlq import APP, Dlq, take
 from tests.acceptance.test_dlq import dlq as dlq
 from tests.unit.deadletters.letters import fill, published
@@ -36,7 +36,7 @@ def unroutable(url: str, queue: str, count: int) -> None:
 def declare(url: str, queue: Queue) -> None:
     async def run() -> None:
         link = await connect([url]).open("test")
-        await link.declare(app_plan([queue]))
+        await link.declare(app_declarations([queue]))
         await link.close()
 
     asyncio.run(run())

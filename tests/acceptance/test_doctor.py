@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
-from rmqwork.cli.program import main
+from rmqwork._cli.program import main
 from rmqwork.testing.broker import Broker
 from tests.acceptance.support import Rabbit, manage, until
 

@@ -10,13 +10,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
+from rmqwork._admin.provision.looking import whole_plan
+from rmqwork._admin.provision.rights import ROLES, rights_of
+from rmqwork._topology.topology import DeclareQueue
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.port import ChannelClosed
 from rmqwork.errors import ConfigurationError
-from rmqwork.provision.looking import whole_plan
-from rmqwork.provision.rights import ROLES, rights_of
 from rmqwork.testing.broker import Broker
-from rmqwork.topology import DeclareQueue
-from rmqwork.transport import connect
-from rmqwork.transport.port import ChannelClosed
 from rmqwork.types import Publication, Verdict
 from tests.acceptance.apps import work
 from tests.acceptance.support import WORK, Scene, Worker, manage

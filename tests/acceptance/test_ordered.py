@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork import App
-from rmqwork.deadletters.face import DeadLetters
+from rmqwork._admin.deadletters.api import DeadLetters
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import ordered
 from tests.acceptance.support import Ledger, Rabbit, Worker, until

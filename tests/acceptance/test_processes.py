@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from rmqwork._worker.ipc.wire import publication_of
+from rmqwork._worker.processes.executor import State
 from rmqwork.errors import ConfigurationError, Unroutable
-from rmqwork.outcome import Failure, Reason, Success
-from rmqwork.worker.executor import State
-from rmqwork.worker.wire import publication_of
+from rmqwork.types import Failure, Reason, Success
 from tests.acceptance.process_pool import Pool, alive, parent_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from rmqwork._publisher.publisher_thread import ThreadedPublisher
+from rmqwork._topology.topology import TASKS_EXCHANGE, Queue, app_declarations
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.port import Link
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, PublishError
-from rmqwork.publisher_thread import ThreadedPublisher
 from rmqwork.testing.broker import Broker
-from rmqwork.topology import TASKS_EXCHANGE, Queue, app_plan
-from rmqwork.transport import connect
-from rmqwork.transport.port import Link
 from rmqwork.types import Publication
 
 THREADS = 16
@@ -33,7 +33,9 @@ def publication(message_id: str, queue: str = "q") -> Publication:
 
 
 def publisher_for(url: str, queue: str = "q", heartbeat: int | None = None) -> ThreadedPublisher:
-    return ThreadedPublisher(connect([url], heartbeat), app_plan([Queue(queue)]), "acceptance")
+    return ThreadedPublisher(
+        connect([url], heartbeat), app_declarations([Queue(queue)]), "acceptance"
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.cli.program import main
+from rmqwork._cli.program import main
 from rmqwork.sealing import Keys
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import sealed

@@ -9,12 +9,12 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from rmqwork.addresses import with_options
-from rmqwork.cli.program import main
-from rmqwork.config import load_settings
+from rmqwork._cli.program import main
+from rmqwork._config.addresses import with_options
+from rmqwork._config.settings import load_settings
+from rmqwork._transport.connecting import connect
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.testing.broker import Broker
-from rmqwork.transport import connect
 from tests.acceptance.support import manage
 from tests.certificates import Authority, Certificate, TlsPort
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rmqwork.cli.program import main
+from rmqwork._cli.program import main
 from rmqwork.testing.broker import Broker, vhost
 from tests.acceptance.support import Rabbit, manage
 
@@ -115,7 +115,7 @@ def test_what_amqp_alone_can_tell(
     assert verb("apply")[0] == 0
     monkeypatch.setenv("RMQWORK_MANAGEMENT_URL", "http://127.0.0.1:1")
     assert verb("plan")[0] == 0
-    monkeypatch.setattr("rmqwork.topology._DELIVERY_LIMIT", 5)
+    monkeypatch.setattr("rmqwork._topology.topology._DELIVERY_LIMIT", 5)
     rabbit = Rabbit(vhost_url)
     rabbit.channel.queue_delete("high.dlq")
     rabbit.channel.exchange_delete("events")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rmqwork import shards
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.flow import launch
-from rmqwork.ids import uuid7
+from rmqwork._messages.ids import uuid7
+from rmqwork._topology import join_queues
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.flow import launch
 from tests.acceptance.apps import flows
 from tests.acceptance.support import Ledger, Rabbit, Worker, until
 
@@ -38,9 +38,11 @@ def test_a_chord_whose_workers_are_killed_one_after_the_other(
     app = flows.make(vhost_url)
     with Worker(vhost_url, ledger, "-c", "4", app=APP) as first:
         rabbit.wait_consumed("default")
-        app._sender.send_many(launch(chord(SIZE, 0.05), None, "", Carry("wf", time.time())), 30)
+        app._sender.send_many(
+            launch(chord(SIZE, 0.05), None, "", WorkflowContext("wf", time.time())), 30
+        )
         ledger.wait(SIZE // 4, "member")
-        until(lambda: rabbit.consumed(*shards.names()), "somebody joins")
+        until(lambda: rabbit.consumed(*join_queues.names()), "somebody joins")
         with Worker(vhost_url, ledger, "-c", "4", app=APP) as second:
             ledger.wait(SIZE // 2, "member")
             first.process.kill()
@@ -49,6 +51,6 @@ def test_a_chord_whose_workers_are_killed_one_after_the_other(
             until(lambda: rabbit.ready("default") == 0, "nothing is left to run")
             assert second.stop() == 0
     assert len(ledger.lines("body")) == 1
-    assert rabbit.ready(shards.DEAD_LETTERS) == 0
+    assert rabbit.ready(join_queues.DEAD_LETTERS) == 0
     app.close(1.0)
     rabbit.close()

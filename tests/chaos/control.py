@@ -18,14 +18,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from rmqwork import App
-from rmqwork.control.asking import asker
-from rmqwork.control.wire import Command
-from rmqwork.manifest import Manifest
-from rmqwork.publisher import Publisher
-from rmqwork.transport import connect
-from rmqwork.worker.control import Control
-from rmqwork.worker.options import WorkerOptions
-from rmqwork.worker.plan import make_plan
+from rmqwork._config.manifest import Manifest
+from rmqwork._control.asking import asker
+from rmqwork._control.wire import Command
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._transport.connecting import connect
+from rmqwork._worker.control.commands import Control
+from rmqwork._worker.model.options import WorkerOptions
+from rmqwork._worker.model.plan import worker_spec
 
 BROKER = os.environ["RMQWORK_BROKER"]
 TASKS = 20
@@ -39,7 +39,7 @@ class Light:
         app = App("light", broker=BROKER, queues=["a", "b"])
         app.task(lambda: None, name="light.task")
         options = WorkerOptions("x:app", name=f"light-{number}")
-        self.plan = make_plan(options, Manifest.from_dict(app.manifest()))
+        self.plan = worker_spec(options, Manifest.from_dict(app.manifest()))
         now = time.monotonic()
         helds = {
             n: SimpleNamespace(
@@ -101,7 +101,7 @@ async def answers(count: int) -> None:
 
 def start(count: int) -> None:
     """Start test workers with and without control in turn; to their first task's end."""
-    from rmqwork.worker import supervisor
+    from rmqwork._worker import worker as supervisor
 
     took: dict[bool, list[float]] = {True: [], False: []}
     made = supervisor.Control

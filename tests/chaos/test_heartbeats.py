@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.management import Management
+from rmqwork._admin.management import Management
 from rmqwork.testing.broker import Broker, vhost
 from tests.chaos.heavy_app import app
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from rmqwork._transport.port import Connector, Link, PublishChannel
 from rmqwork.testing.broker import vhost
-from rmqwork.transport.port import Connector, Link, PublishChannel
 from tests.contract.facts import Facts
 from tests.contract.transports import Memory, RabbitMQ, Transport
 

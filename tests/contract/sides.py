@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-from rmqwork.topology import Bind, Declaration, DeclareExchange, DeclareQueue
-from rmqwork.transport.port import Connector, ConsumeChannel, Link, PublishChannel
+from rmqwork._topology.topology import Bind, Declaration, DeclareExchange, DeclareQueue
+from rmqwork._transport.port import Connector, ConsumeChannel, Link, PublishChannel
 from rmqwork.types import Delivery, Publication, Verdict
 from tests.contract.verbs import Inbox, verdicts
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from rmqwork.topology import DeclareQueue
-from rmqwork.transport.port import ChannelClosed, Connector, Link
+from rmqwork._topology.topology import DeclareQueue
+from rmqwork._transport.port import ChannelClosed, Connector, Link
 from tests.contract.facts import Facts
 from tests.contract.transports import Transport
 from tests.contract.verbs import (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rmqwork import delays
-from rmqwork.comparison import Difference
-from rmqwork.errors import BrokerUnavailable, ConfigurationError, TopologyMismatch
-from rmqwork.topology import (
+from rmqwork._topology import delays
+from rmqwork._topology.differences import Difference
+from rmqwork._topology.topology import (
     TASKS_EXCHANGE,
     Bind,
     Binding,
@@ -15,16 +14,17 @@ from rmqwork.topology import (
     DeclareQueue,
     Exchange,
     Queue,
-    app_plan,
+    app_declarations,
 )
-from rmqwork.transport.port import Connector, Link
+from rmqwork._transport.port import Connector, Link
+from rmqwork.errors import BrokerUnavailable, ConfigurationError, TopologyMismatch
 from rmqwork.types import Verdict
 from tests.contract.transports import Transport
 from tests.contract.verbs import QUORUM, drain, message, verdicts
 
 
 def whole_plan() -> list[object]:
-    app = app_plan(
+    app = app_declarations(
         [
             Queue("orders", bindings=[Binding("events", "order.#")]),
             Queue("bounded", max_length=10, max_length_bytes=1 << 20),
@@ -33,8 +33,10 @@ def whole_plan() -> list[object]:
         ],
         [Exchange("events"), Exchange("by-header", "headers", alternate="events")],
     )
-    twins = [d for name in ("events", TASKS_EXCHANGE) for d in delays.first_publish_plan(name)]
-    return [*app, *delays.ladder_plan(), *twins]
+    twins = [
+        d for name in ("events", TASKS_EXCHANGE) for d in delays.first_publish_declarations(name)
+    ]
+    return [*app, *delays.ladder_declarations(), *twins]
 
 
 async def test_declaring_again_changes_nothing(connector: Connector, link: Link):
@@ -149,7 +151,7 @@ async def test_the_brokers_own_refusal_is_passed_on(link: Link):
 
 
 async def test_without_the_right_to_configure_what_exists_is_used(link: Link, transport: Transport):
-    plan = app_plan([Queue("q")])
+    plan = app_declarations([Queue("q")])
     await link.declare(plan)
 
     with transport.restricted(configure="") as connector:
@@ -165,13 +167,13 @@ async def test_without_the_right_to_configure_what_exists_is_used(link: Link, tr
 async def test_without_the_right_to_configure_what_is_missing_is_an_error(
     link: Link, transport: Transport
 ):
-    await link.declare(app_plan([Queue("q")]))
+    await link.declare(app_declarations([Queue("q")]))
 
     with transport.restricted(configure="") as connector:
         theirs = await connector.open("restricted")
 
         with pytest.raises(ConfigurationError, match=r"'new\.dlq'.*configure right"):
-            await theirs.declare(app_plan([Queue("q"), Queue("new")]))
+            await theirs.declare(app_declarations([Queue("q"), Queue("new")]))
 
         assert theirs.is_open
         await theirs.close()

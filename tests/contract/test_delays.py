@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from rmqwork import delays
-from rmqwork.headers import may_travel
-from rmqwork.topology import (
+from rmqwork._messages.headers import may_travel
+from rmqwork._topology import delays
+from rmqwork._topology.topology import (
     RETURN_EXCHANGE,
     TASKS_EXCHANGE,
     UNROUTABLE,
     Binding,
     Exchange,
     Queue,
-    app_plan,
+    app_declarations,
 )
-from rmqwork.transport.port import Link, PublishChannel
+from rmqwork._transport.port import Link, PublishChannel
 from rmqwork.types import Delivery, Publication, Verdict
 from tests.contract.verbs import Inbox, copies, drain, make_app, message, until_it_holds, verdicts
 
@@ -30,11 +30,11 @@ CONFIRMED = Verdict.CONFIRMED
 
 async def make_delays(link: Link, *queues: Queue, exchanges: tuple[Exchange, ...] = ()) -> None:
     """Declare an app and its way through the delay queues."""
-    await link.declare(app_plan(queues, exchanges))
+    await link.declare(app_declarations(queues, exchanges))
     twins = [TASKS_EXCHANGE, *(exchange.name for exchange in exchanges)]
-    plan = delays.ladder_plan()
+    plan = delays.ladder_declarations()
     for name in twins:
-        plan += delays.first_publish_plan(name)
+        plan += delays.first_publish_declarations(name)
     await link.declare(plan)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from rmqwork.control.standing import Standing
-from rmqwork.control.wire import CALLS, Command, control_plan
-from rmqwork.transport.port import Connector, Link, PublishChannel
+from rmqwork._control.control_state import ControlState
+from rmqwork._control.wire import CALLS, Command, control_declarations
+from rmqwork._transport.port import Connector, Link, PublishChannel
+from rmqwork._worker.control.stream_reader import StreamReader
 from rmqwork.types import Publication
-from rmqwork.worker.following import Follower
 from tests.contract.transports import Transport
 from tests.contract.verbs import publish
 
@@ -21,11 +21,11 @@ class Ear:
     """Hears what a follower passes on."""
 
     def __init__(self) -> None:
-        self.standing: list[Standing] = []
+        self.standing: list[ControlState] = []
         self.said: list[Command] = []
-        self.follower: Follower
+        self.follower: StreamReader
 
-    def adopt(self, standing: Standing) -> None:
+    def adopt(self, standing: ControlState) -> None:
         self.standing.append(standing)
 
     def act(self, command: Command) -> None:
@@ -33,7 +33,7 @@ class Ear:
 
     async def hear(self, connector: Connector) -> asyncio.Task[None]:
         """Follow over a connection of its own until the task is cancelled."""
-        self.follower = Follower(connector, "ear", None, self)
+        self.follower = StreamReader(connector, "ear", None, self)
         task = asyncio.create_task(self.follower.run())
         await self.follower.known()
         return task
@@ -48,7 +48,7 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_what_was_said_before_is_known_and_what_is_said_now_is_heard(
     transport: Transport, link: Link, publisher: PublishChannel
 ):
-    await link.declare(control_plan())
+    await link.declare(control_declarations())
     before = [Command("pause", {"queue": "a"}), Command("revoke", {"ids": ["1"]})]
     past = Command("ping")
     await publish(publisher, [one.publication() for one in (*before, past)])
@@ -77,7 +77,7 @@ async def test_without_the_rights_a_worker_warns_once_and_works_without_control(
     transport: Transport, link: Link, there: bool, caplog: pytest.LogCaptureFixture
 ):
     if there:
-        await link.declare(control_plan())
+        await link.declare(control_declarations())
     forbidden = {"read": "^q$"} if there else {"configure": "^$"}
 
     with caplog.at_level(logging.WARNING), transport.restricted(**forbidden) as connector:

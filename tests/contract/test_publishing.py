@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from rmqwork._topology.topology import Bind, DeclareQueue
+from rmqwork._transport.port import Connector, Link, PublishChannel
 from rmqwork.errors import InvalidMessage
-from rmqwork.topology import Bind, DeclareQueue
-from rmqwork.transport.port import Connector, Link, PublishChannel
 from rmqwork.types import Publication, Verdict
 from tests.contract.facts import Facts
 from tests.contract.transports import Transport

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from rmqwork.topology import Queue
-from rmqwork.transport.port import Connector, Link, QueueDepth
+from rmqwork._topology.topology import Queue
+from rmqwork._transport.port import Connector, Link, QueueDepth
 from tests.contract.facts import Facts
 from tests.contract.verbs import (
     Inbox,

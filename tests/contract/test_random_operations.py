@@ -29,8 +29,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rmqwork.transport import connect
-from rmqwork.transport.memory import ManualClock, MemoryBroker, MemoryConnector
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.clock import ManualClock
+from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.types import Publication
 from tests.contract.sides import Side, agree, world
 

@@ -12,16 +12,23 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from rmqwork import App, AsyncResult, ResultsDisabled, ResultTimeout, TaskFailed, TaskRejected
-from rmqwork.outcome import Evidence, Failure, Reason, Success, TryAgain
-from rmqwork.results import as_completed, record, wait
-from rmqwork.results.answering import Keeper
-from rmqwork.results.asking import Asking
-from rmqwork.results.backends import is_store, open_store
-from rmqwork.results.layout import LAYOUT, layout_of, marker_row
-from rmqwork.results.sql import TABLE, SqlStore
+from rmqwork import (
+    App,
+    AsyncResult,
+    ResultsDisabled,
+    ResultTimeout,
+    TaskFailed,
+    TaskRejected,
+)
+from rmqwork._results import record
+from rmqwork._results.backends import is_store, open_store
+from rmqwork._results.client import ResultClient
+from rmqwork._results.migrations import LAYOUT, layout_of, marker_row
+from rmqwork._results.sql import TABLE, SqlStore
+from rmqwork._results.waiting import as_completed, wait
+from rmqwork._results.writing import ResultWriter
 from rmqwork.testing.broker import vhost
-from rmqwork.types import Publication
+from rmqwork.types import Evidence, Failure, Publication, Reason, RetryOutcome, Success
 from tests.stores import store
 
 BACKENDS = ["memory", "rabbitmq", "sqlite", "redis", "postgresql", "mariadb"]
@@ -45,10 +52,10 @@ class Desk:
 
         self.double = double
         self.url = url
-        self._keeper = Keeper(url, 60.0, lambda seconds: time.sleep(seconds) or False)
+        self._keeper = ResultWriter(url, 60.0, lambda seconds: time.sleep(seconds) or False)
 
     @property
-    def asking(self) -> Asking:
+    def asking(self) -> ResultClient:
         """How the app asks for results."""
         return self.app.asking
 
@@ -72,9 +79,9 @@ class Desk:
         else:
             self._reply(asked, body)
 
-    def tell(self, asked: Publication, outcome: TryAgain | tuple[float, float]) -> None:
+    def tell(self, asked: Publication, outcome: RetryOutcome | tuple[float, float]) -> None:
         """The worker's word that is not final."""
-        if isinstance(outcome, TryAgain):
+        if isinstance(outcome, RetryOutcome):
             if is_store(self.url):
                 self._keeper.keep(asked.message_id, outcome)
             else:
@@ -182,7 +189,7 @@ def test_progress_and_retries_are_seen_and_the_final_word_goes_over_them(desk: D
     until(lambda: result.progress == (3.0, 10.0))
     assert result.state == "STARTED"
 
-    desk.tell(asked, TryAgain(0.1, 1.0, True, Evidence("OSError", "away", "tb")))
+    desk.tell(asked, RetryOutcome(0.1, 1.0, True, Evidence("OSError", "away", "tb")))
     until(lambda: result.state == "RETRY")
     assert result.traceback == "tb"
 
@@ -391,8 +398,10 @@ def test_a_store_that_is_away_for_a_while_loses_nothing():
 
 
 def test_a_store_that_stays_away_costs_the_result_not_the_task(monkeypatch, caplog, tmp_path):
-    monkeypatch.setattr("rmqwork.results.answering.PATIENCE", 0.2)
-    keeper = Keeper(f"sqlite:///{tmp_path}/no/such/folder/db", 60, lambda s: time.sleep(s) or False)
+    monkeypatch.setattr("rmqwork._results.writing.PATIENCE", 0.2)
+    keeper = ResultWriter(
+        f"sqlite:///{tmp_path}/no/such/folder/db", 60, lambda s: time.sleep(s) or False
+    )
 
     keeper.keep("id-1", Success(0.1, value(1)))
     keeper.keep("id-1", Failure(0.1, Reason.FAILED, Evidence("E", "m")))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rmqwork.topology import DeclareQueue
-from rmqwork.transport.port import Connector, Link, PublishChannel
+from rmqwork._topology.topology import DeclareQueue
+from rmqwork._transport.port import Connector, Link, PublishChannel
 from rmqwork.types import Delivery, Publication
 from tests.contract.verbs import publish
 

@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from rmqwork.management import Management, likely_urls
+from rmqwork._admin.management import Management, likely_urls
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.connector import MemoryConnector
+from rmqwork._transport.memory.permissions import Rights
+from rmqwork._transport.port import Connector
 from rmqwork.testing.broker import Broker
-from rmqwork.transport import connect
-from rmqwork.transport.memory import MemoryBroker, MemoryConnector
-from rmqwork.transport.memory.rights import Rights
-from rmqwork.transport.port import Connector
 from rmqwork.types import Server
 from tests.contract.facts import Facts, rabbitmq_facts
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from rmqwork.topology import (
+from rmqwork._topology.topology import (
     Bind,
     DeclareExchange,
     DeclareQueue,
     Queue,
-    app_plan,
+    app_declarations,
     dead_letter_queue,
 )
-from rmqwork.transport.port import ConsumeChannel, Link, PublishChannel
+from rmqwork._transport.port import ConsumeChannel, Link, PublishChannel
 from rmqwork.types import Delivery, Publication, Verdict
 
 DEADLINE = 30.0
@@ -108,7 +108,7 @@ async def make_queue(link: Link, name: str = "q", **arguments: object) -> str:
 
 async def make_app(link: Link, *queues: Queue) -> None:
     """Declare queues with all that belongs to them: dead-letter queues, ways back."""
-    await link.declare(app_plan(queues))
+    await link.declare(app_declarations(queues))
 
 
 def bound(exchange: str, kind: str, *bindings: Bind) -> list[Any]:

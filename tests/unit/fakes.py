@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from rmqwork.comparison import Difference
+from rmqwork._topology.differences import Difference
+from rmqwork._topology.topology import Declaration
+from rmqwork._transport.port import ChannelClosed, QueueDepth, Settled
 from rmqwork.errors import BrokerUnavailable
-from rmqwork.topology import Declaration
-from rmqwork.transport.port import ChannelClosed, QueueDepth, Settled
 from rmqwork.types import Delivery, Publication, Server, Verdict
 
 

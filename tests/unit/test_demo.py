@@ -15,10 +15,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from rmqwork import App, Context, Reject
-from rmqwork.cli import main
-from rmqwork.cli.failing import NO_BROKER
-from rmqwork.demo import EXIT_CANNOT, DemoOptions, run
-from rmqwork.demo.app import (
+from rmqwork._cli.demo.app import (
     BrokenImage,
     MakePortrait,
     MakeThumbnail,
@@ -29,14 +26,17 @@ from rmqwork.demo.app import (
     make_portrait,
     shrink,
 )
-from rmqwork.demo.images import encoded, portrait
-from rmqwork.demo.ledger import Ledger, LedgerReader, LedgerWriter, Tally, balance
-from rmqwork.demo.load import prepare
-from rmqwork.demo.report import report
-from rmqwork.demo.screen import PlainScreen
-from rmqwork.demo.source import FlakySource
-from rmqwork.demo.stage import Played
-from rmqwork.demo.watch import View
+from rmqwork._cli.demo.images import encoded, portrait
+from rmqwork._cli.demo.ledger import Ledger, LedgerReader, LedgerWriter, Tally, balance
+from rmqwork._cli.demo.load import prepare
+from rmqwork._cli.demo.options import EXIT_CANNOT, DemoOptions, run
+from rmqwork._cli.demo.report import report
+from rmqwork._cli.demo.screen import PlainScreen
+from rmqwork._cli.demo.source import FlakySource
+from rmqwork._cli.demo.stage import Played
+from rmqwork._cli.demo.watch import View
+from rmqwork._cli.entry import main
+from rmqwork._cli.failing import NO_BROKER
 from rmqwork.testing import _private
 
 

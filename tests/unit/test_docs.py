@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork import App
-from rmqwork.config import Settings
+from rmqwork._config.settings import Settings
 from rmqwork.errors import PublishError
 from rmqwork.types import Publication
 

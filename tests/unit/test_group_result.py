@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from rmqwork import GroupResult, ResultTimeout, TaskFailed, as_completed, wait
-from rmqwork.outcome import Evidence
-from rmqwork.results import record
-from rmqwork.results.entry import Entry
-from rmqwork.results.group import _Nothing, nothing_to_do
-from rmqwork.results.result import AsyncResult, Source
+from rmqwork._results import record
+from rmqwork._results.group import _Nothing, nothing_to_do
+from rmqwork._results.pending import PendingResult
+from rmqwork._results.result import AsyncResult, Source
+from rmqwork.types import Evidence
 
 
 class Member:
     """A task whose end the test decides."""
 
     def __init__(self, name: str) -> None:
-        self.entry = Entry(name)
+        self.entry = PendingResult(name)
         self.result: AsyncResult[int] = AsyncResult(name, "add", Source(_Nothing(), self.entry))
 
     def succeed(self, value: int) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from rmqwork._worker.health.health import STALLED, HealthServer
 from rmqwork.errors import ConfigurationError
-from rmqwork.monitor.health import STALLED, HealthServer
 
 
 class Fake:

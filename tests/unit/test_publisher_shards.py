@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 
-from rmqwork import shards
-from rmqwork.batch import Batch
+from rmqwork._publisher.batch import Batch
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._topology import join_queues
 from rmqwork.errors import PublishError, Unroutable
-from rmqwork.publisher import Publisher
 from rmqwork.types import Publication, Verdict
 from tests.unit.fakes import FakeConnector, publication, until
 
 
 def part(join: str) -> Publication:
-    return Publication("", shards.queue_of(join), b"1", join, shards.TYPE)
+    return Publication("", join_queues.queue_of(join), b"1", join, join_queues.TYPE)
 
 
 def submit(publisher: Publisher, *publications: Publication) -> Future[list[PublishError | None]]:
@@ -42,7 +42,7 @@ async def test_they_are_declared_once_and_the_messages_sent_again_in_order():
 
     assert await result(future) == [None] * 3
     assert connector.channel.sent == [*sent, *sent]
-    assert connector.link.declared.count(shards.plan()) == 1
+    assert connector.link.declared.count(join_queues.plan()) == 1
     await publisher.close(0)
 
 
@@ -54,5 +54,5 @@ async def test_what_comes_back_twice_or_is_for_another_queue_is_an_error():
         (error,) = await result(submit(publisher, one))
         assert isinstance(error, Unroutable)
 
-    assert connector.link.declared.count(shards.plan()) == 1
+    assert connector.link.declared.count(join_queues.plan()) == 1
     await publisher.close(0)

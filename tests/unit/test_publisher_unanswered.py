@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rmqwork import publisher as module
-from rmqwork.batch import Batch
-from rmqwork.publisher import Publisher
-from rmqwork.topology import Queue, app_plan
+from rmqwork._publisher import publisher as module
+from rmqwork._publisher.batch import Batch
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.types import Verdict
 from tests.unit.fakes import FakeConnector, publication, until
 
@@ -25,7 +25,7 @@ async def connector(monkeypatch: pytest.MonkeyPatch) -> FakeConnector:
 
 @pytest.fixture
 async def publisher(connector: FakeConnector) -> AsyncIterator[Publisher]:
-    publisher = Publisher(connector, app_plan([Queue("q")]), "test")
+    publisher = Publisher(connector, app_declarations([Queue("q")]), "test")
     yield publisher
     await publisher.close(0)
 

@@ -8,16 +8,22 @@ from decimal import Decimal
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from rmqwork import App, ConfigurationError, InvalidMessage, ResultsDisabled, TimeLimitExceeded
-from rmqwork.config import load_settings
-from rmqwork.outcome import Evidence, Failure, Reason, Success, TryAgain
-from rmqwork.results import record
-from rmqwork.results.answering import Answers
-from rmqwork.results.backends import check_address, is_store
-from rmqwork.results.rpc import reply_queue
-from rmqwork.results.values import Returns, Values
-from rmqwork.worker.decide import Ack, PublishThenAck, decide, is_reply
-from rmqwork.worker.held import Held
+from rmqwork import (
+    App,
+    ConfigurationError,
+    InvalidMessage,
+    ResultsDisabled,
+    TimeLimitExceeded,
+)
+from rmqwork._config.settings import load_settings
+from rmqwork._results import record
+from rmqwork._results.backends import check_address, is_store
+from rmqwork._results.rpc import reply_queue
+from rmqwork._results.values import Returns, Values
+from rmqwork._results.writing import ResultEncoder
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.policy.decide import Ack, PublishThenAck, decide, is_reply
+from rmqwork.types import Evidence, Failure, Reason, RetryOutcome, Success
 from tests.unit.fakes import delivery as made
 
 
@@ -26,8 +32,8 @@ class Thumbnail(BaseModel):
     made: datetime
 
 
-def held(**given: object) -> Held:
-    return Held(1, made(None, 1, **given), "q", "id-1", 1)
+def held(**given: object) -> HeldDelivery:
+    return HeldDelivery(1, made(None, 1, **given), "q", "id-1", 1)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_records_are_read_back():
 
 
 def test_what_cannot_be_kept_is_a_failure_of_the_answer():
-    answers = Answers("t", lambda: Values("task 't'", int), 40)
+    answers = ResultEncoder("t", lambda: Values("task 't'", int), 40)
     assert record.read(answers.record(3)).state == "SUCCESS"
     for value, kind in ((object(), "ResultNotEncoded"), (10**30, "ResultTooLarge")):
         lost = record.read(answers.record(value))
@@ -151,7 +157,7 @@ def test_without_a_wish_nothing_is_answered():
     assert decide(one, Success(0.1), "host") == Ack()
     assert decide(one, Success(0.1, b"{}"), "host") == Ack()
     for outcome in (
-        TryAgain(0.1, 1.0, True, Evidence("E", "m")),
+        RetryOutcome(0.1, 1.0, True, Evidence("E", "m")),
         Failure(0.1, Reason.FAILED, Evidence("E", "m")),
     ):
         decision = decide(one, outcome, "host")
@@ -163,7 +169,7 @@ def test_without_a_wish_nothing_is_answered():
     ("outcome", "state", "others"),
     [
         (Success(0.1, record.success(b'{"result":4}')), "SUCCESS", 0),
-        (TryAgain(0.1, 1.0, True, Evidence("E", "m")), "RETRY", 1),
+        (RetryOutcome(0.1, 1.0, True, Evidence("E", "m")), "RETRY", 1),
         (Failure(0.1, Reason.FAILED, Evidence("E", "m")), "FAILURE", 1),
         (Failure(0.1, Reason.REVOKED, Evidence("E", "m")), "REVOKED", 1),
     ],

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rmqwork._topology.topology import DeclareQueue
 from rmqwork.errors import RmqworkError
 from rmqwork.testing.broker import Broker, start_broker, vhost
-from rmqwork.topology import DeclareQueue
 from tools.chaos.app import app
 from tools.chaos.collect import take_dead_letters, take_what_is_left
 from tools.chaos.crew import Crew

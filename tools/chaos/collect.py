@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from rmqwork.deadletter import dead_letter
-from rmqwork.delays import LEVELS, level_name
+from rmqwork._messages.dead_letter import dead_letter
+from rmqwork._topology.delays import LEVELS, level_name
+from rmqwork._topology.topology import UNROUTABLE, dead_letter_queue
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.port import ChannelClosed, Link
 from rmqwork.errors import RmqworkError
-from rmqwork.topology import UNROUTABLE, dead_letter_queue
-from rmqwork.transport import connect
-from rmqwork.transport.port import ChannelClosed, Link
 from rmqwork.types import Delivery
 from tools.chaos.ledger import LedgerWriter
 

@@ -25,7 +25,7 @@ _LEAVE: Final = 45.0
 """Seconds to leave in after SIGTERM; a worker's own grace is 25."""
 _LIBC: Final = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG: Final = 1
-_TEMPLATE: Final = b"rmqwork.worker.template"
+_TEMPLATE: Final = b"rmqwork._executor.template"
 
 
 @dataclass(slots=True)

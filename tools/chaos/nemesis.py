@@ -11,8 +11,8 @@ from time import monotonic
 from typing import Final
 from urllib.parse import quote
 
+from rmqwork._admin.management import Management, ManagementError
 from rmqwork.errors import RmqworkError
-from rmqwork.management import Management, ManagementError
 from rmqwork.testing.broker import Broker
 from tools.chaos.blame import BROKER
 from tools.chaos.crew import Crew, Post, executors_of, template_of

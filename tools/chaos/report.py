@@ -6,8 +6,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from rmqwork.cli.output import Column, console, fields
-from rmqwork.cli.output import table as made
+from rmqwork._cli.output import Column, console, fields
+from rmqwork._cli.output import table as made
 from tools.chaos.result import Result
 
 _COUNTED = (

@@ -6,11 +6,11 @@ import itertools
 import json
 from typing import Any
 
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.document import Workflow, detach
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.document import Workflow, detach
 from rmqwork.types import Publication
 
-CARRY = Carry("wf", 1000.0, reply_to="replies", app_id="shop")
+CARRY = WorkflowContext("wf", 1000.0, reply_to="replies", app_id="shop")
 _numbers = itertools.count()
 
 

@@ -6,19 +6,19 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.join import (
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.join import (
     Abandon,
     Ack,
     Complete,
     Effect,
     Fail,
+    JoinMessage,
     PublishDone,
     PublishFence,
     Shard,
-    Told,
 )
-from rmqwork.canvas.parts import Kind, Opened
+from rmqwork._workflows.join_messages import Kind, Opened
 
 SIZE = 3
 JOINS = ("a", "b")
@@ -26,7 +26,7 @@ JOINS = ("a", "b")
 
 @dataclass(eq=False)
 class Message:
-    told: Told
+    told: JoinMessage
 
     @property
     def what(self) -> tuple[str, str, int]:
@@ -70,8 +70,8 @@ class Room:
     # ── what members and their publishers do ──────────────────────────────────────────────────
 
     def put(self, kind: Kind, join: str, index: int = 0, body: bytes = b"") -> None:
-        opened = Opened(SIZE, "", Carry(join, 0.0)) if kind is Kind.OPEN else None
-        message = Message(Told(kind, join, 0.0, opened, index, body))
+        opened = Opened(SIZE, "", WorkflowContext(join, 0.0)) if kind is Kind.OPEN else None
+        message = Message(JoinMessage(kind, join, 0.0, opened, index, body))
         self.ready.append(message)
         if kind in (Kind.OPEN, Kind.PART, Kind.FAILED):
             self.published.add(message.what)
@@ -156,7 +156,7 @@ class Room:
     def hand_back(self, next_one: int) -> None:
         worker = self.workers[self.active]
         self.in_the_window(worker)
-        assert set(worker.shard.surrender()) <= set(worker.unacked)
+        assert set(worker.shard.release()) <= set(worker.unacked)
         self.give_back(worker, next_one)
 
     def in_the_window(self, worker: Worker) -> None:

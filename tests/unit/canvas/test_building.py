@@ -20,8 +20,8 @@ from rmqwork import (
     chord,
     group,
 )
-from rmqwork.canvas.signature import GroupSignature
-from rmqwork.canvas.work import Chain, Group
+from rmqwork._canvas.signature import GroupSignature
+from rmqwork._canvas.spec import Chain, Group
 
 
 class Resize(TaskMessage, name="images.resize"):

@@ -20,9 +20,9 @@ from rmqwork import (
     chord,
     group,
 )
-from rmqwork.canvas.document import detach
-from rmqwork.canvas.freeze import freeze, replacement
-from rmqwork.results.group import GroupResult
+from rmqwork._canvas.freeze import freeze, replacement
+from rmqwork._results.group import GroupResult
+from rmqwork._workflows.document import detach
 
 
 class Resize(TaskMessage, name="images.resize", queue="high", version=2):

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from rmqwork import Context, Depends, InvalidMessage, Retry, TaskMessage, group
-from rmqwork import headers as names
-from rmqwork.execution import Prepared
-from rmqwork.outcome import Failure, Reason, Replaced, Success, TryAgain
+from rmqwork._messages import headers as names
+from rmqwork._tasks.execution import Prepared
+from rmqwork.types import Failure, Reason, Replaced, RetryOutcome, Success
 
 
 class Resize(TaskMessage, name="images.resize", version=2):
@@ -106,7 +106,7 @@ def test_one_failed_call_fails_the_message(app, delivery):
         return x
 
     outcome = run(app, delivery("shop.picky", items({"x": 1}, {"x": 2}), headers=EACH))
-    assert isinstance(outcome, TryAgain)
+    assert isinstance(outcome, RetryOutcome)
 
 
 def test_a_task_is_replaced_by_a_workflow_that_ends_with_its_id(app, delivery):
@@ -145,7 +145,7 @@ def test_a_replacement_that_cannot_be_is_a_failure_that_says_so(app, delivery, p
 
     for how, says in [("group", "of no task"), ("open", "complete"), ("invalid", "y: ")]:
         outcome = run(app, delivery("shop.wrong", json.dumps({"how": how}).encode()))
-        assert isinstance(outcome, Failure if policy is None else TryAgain)
+        assert isinstance(outcome, Failure if policy is None else RetryOutcome)
         assert says in outcome.evidence.message
 
 

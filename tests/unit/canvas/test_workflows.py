@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from rmqwork import App, AsyncResult, Queue, Retry, TaskFailed, shards
-from rmqwork import headers as names
-from rmqwork.canvas import parts
-from rmqwork.canvas.carry import Carry
-from rmqwork.canvas.document import ENVELOPE, detach
-from rmqwork.canvas.flow import launch
-from rmqwork.canvas.splice import first
-from rmqwork.ids import uuid7
-from rmqwork.results.record import State
+from rmqwork import App, AsyncResult, Queue, Retry, TaskFailed
+from rmqwork._messages import headers as names
+from rmqwork._messages.ids import uuid7
+from rmqwork._results.record import State
+from rmqwork._topology import join_queues
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.connector import MemoryConnector
+from rmqwork._workflows import join_messages
+from rmqwork._workflows.context import WorkflowContext
+from rmqwork._workflows.document import ENVELOPE, detach
+from rmqwork._workflows.flow import launch
+from rmqwork._workflows.splice import first
 from rmqwork.testing.idle import connector_of
 from rmqwork.testing.worker import TestWorker
-from rmqwork.transport.memory.broker import MemoryBroker
-from rmqwork.transport.memory.connector import MemoryConnector
 from rmqwork.types import Publication
 
 Node = dict[str, Any]
@@ -74,7 +75,7 @@ class Shop:
     def start(self, node: Node, **carry: Any) -> None:
         """Publish what starts a workflow."""
         self.app._sender.send_many(
-            launch(node, None, "", Carry(uuid7(), time.time(), **carry)), 10.0
+            launch(node, None, "", WorkflowContext(uuid7(), time.time(), **carry)), 10.0
         )
 
     def called(self, name: str) -> list[Any]:
@@ -129,19 +130,19 @@ def test_a_chain_of_200_steps_the_first_in_an_envelope(shop: Shop, worker: TestW
     first = node("add", x=0, y=1)
     rest = [node("add", "x", y=1) for _ in range(199)]
     rest[0]["headers"] = {"mine": "x" * 9000}
-    published = launch(chain(first, *rest), None, "", Carry("wf", 0.0))
+    published = launch(chain(first, *rest), None, "", WorkflowContext("wf", 0.0))
     assert published[0].content_type == ENVELOPE
     shop.start(chain(first, *rest))
     worker.wait_until_idle(30)
     assert shop.called("add") == list(range(1, 201))
-    assert shards.names()[0] not in broker(worker).queues  # nobody has asked for a join
+    assert join_queues.names()[0] not in broker(worker).queues  # nobody has asked for a join
 
 
 def test_a_chord_and_a_group_in_it(shop: Shop, worker: TestWorker) -> None:
     shop.start(chain(group(*adds(30), group(*adds(2))), node("total", "values")))
     worker.wait_until_idle(30)
     assert shop.called("total") == [[*range(30), [0, 1]]]
-    assert waiting(worker, shards.DEAD_LETTERS) == []
+    assert waiting(worker, join_queues.DEAD_LETTERS) == []
 
 
 def test_a_retry_goes_on_with_the_workflow(shop: Shop, worker: TestWorker) -> None:
@@ -208,7 +209,7 @@ def test_what_never_completes_is_dead_lettered_and_ends_for_those_who_wait() -> 
         until_called(shop, "handle", 1)
         (failure,) = shop.called("handle")
         assert (failure["reason"], failure["type"]) == ("expired", "JoinAbandoned")
-        letters = waiting(worker, shards.DEAD_LETTERS)
+        letters = waiting(worker, join_queues.DEAD_LETTERS)
         kinds = sorted(str(letter.headers[names.JOIN]) for letter in letters)
         assert kinds == ["open", "part", "part"]
         assert "2 of 3" in str(letters[0].headers[names.ERROR_MESSAGE])
@@ -223,12 +224,20 @@ def by_hand(shop: Shop, publication: Publication) -> None:
 def test_a_worker_that_has_seen_no_group_finds_those_that_wait(shop: Shop) -> None:
     """Given a join whose workers are gone, when another one starts, it looks and joins."""
     opening, _, last = launch(
-        chain(group(*adds(2)), node("total", "values")), None, "", Carry("wf", time.time())
+        chain(group(*adds(2)), node("total", "values")),
+        None,
+        "",
+        WorkflowContext("wf", time.time()),
     )
     frame = first(detach(last.headers, last.body)[0].then)[0]  # type: ignore[index]
     by_hand(shop, opening)
     for index in (1, 0):
-        by_hand(shop, parts.part({**frame, "index": index}, b"%d" % index, Carry("wf", 0.0)))
+        by_hand(
+            shop,
+            join_messages.part(
+                {**frame, "index": index}, b"%d" % index, WorkflowContext("wf", 0.0)
+            ),
+        )
     with shop.app.test_worker():
         until_called(shop, "total", 1)
     assert shop.called("total") == [[0, 1]]
@@ -237,9 +246,9 @@ def test_a_worker_that_has_seen_no_group_finds_those_that_wait(shop: Shop) -> No
 def test_what_is_none_of_a_join_is_dead_lettered(shop: Shop, worker: TestWorker) -> None:
     shop.start(chain(group(*adds(2)), node("total", "values")))
     worker.wait_until_idle(30)
-    by_hand(shop, Publication("", shards.names()[0], b"?", "strange", "rmqwork.strange"))
+    by_hand(shop, Publication("", join_queues.names()[0], b"?", "strange", "rmqwork.strange"))
     end = time.monotonic() + 20
-    while not (letters := waiting(worker, shards.DEAD_LETTERS)):
+    while not (letters := waiting(worker, join_queues.DEAD_LETTERS)):
         assert time.monotonic() < end
         time.sleep(0.01)
     assert [(one.message_id, one.body) for one in letters] == [("strange", b"?")]

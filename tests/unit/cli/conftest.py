@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.cli import main
+from rmqwork._cli.entry import main
 
 Run = Callable[..., tuple[int, str, str]]
 

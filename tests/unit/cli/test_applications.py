@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rmqwork.cli.applications import app_path
+from rmqwork._cli.applications import app_path
 from rmqwork.errors import ConfigurationError
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from rmqwork.cli.dev import _Reloader
+from rmqwork._cli.dev import _Reloader
 
 
 class Started:

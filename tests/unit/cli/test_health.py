@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from rmqwork.monitor.health import HealthServer
+from rmqwork._worker.health.health import HealthServer
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run

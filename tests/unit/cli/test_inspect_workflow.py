@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rmqwork.cli.control.inspect import _split
-from rmqwork.cli.control.workflow import show_workflow
+from rmqwork._cli.control.inspect import _split
+from rmqwork._cli.control.workflow import show_workflow
 from rmqwork.errors import ConfigurationError
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from rmqwork.cli.dlq.letters import Collection, letter_to_json
-from rmqwork.cli.dlq.showing import story
-from rmqwork.deadletter import DeadLetter, dead_letter
+from rmqwork._cli.dlq.letters import Collection, letter_to_json
+from rmqwork._cli.dlq.showing import story
+from rmqwork._messages.dead_letter import DeadLetter, dead_letter
 from rmqwork.types import Delivery
 
 

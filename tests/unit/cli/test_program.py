@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rmqwork.cli import main
-from rmqwork.cli.failing import exit_code, one_line
+from rmqwork._cli.entry import main
+from rmqwork._cli.failing import exit_code, one_line
 from rmqwork.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -135,8 +135,8 @@ def test_completion_scripts(run: Run, shell: str) -> None:
 
 def test_the_worker_verb_imports_neither_pydantic_nor_rich(project: Path) -> None:
     look = (
-        "import sys, rmqwork.cli, rmqwork.cli.worker, rmqwork.worker.run, rmqwork.worker.options\n"
-        "rmqwork.cli.main(['worker', '--help'])\n"
+        "import sys, rmqwork.cli, rmqwork._cli.worker, rmqwork._worker.run, rmqwork._worker.model.options\n"
+        "rmqwork._cli.entry.main(['worker', '--help'])\n"
         "print([name for name in ('pydantic', 'rich', 'tenacity') if name in sys.modules])"
     )
     paths = [path for path in sys.path if path]
@@ -186,10 +186,10 @@ def test_an_interrupt_while_the_program_is_imported(monkeypatch: pytest.MonkeyPa
         """A finder that is asked for the program when Ctrl-C comes."""
 
         def find_spec(self, name: str, *_: object) -> None:
-            if name == "rmqwork.cli.program":
+            if name == "rmqwork._cli.program":
                 raise KeyboardInterrupt
 
-    monkeypatch.delitem(sys.modules, "rmqwork.cli.program")
+    monkeypatch.delitem(sys.modules, "rmqwork._cli.program")
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
 
     assert main(["--version"]) == 130

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rmqwork.cli.publish import _expiry, _positional, instant, seconds
+from rmqwork._cli.publish import _expiry, _positional, instant, seconds
 from rmqwork.errors import ConfigurationError, Nacked, PublishError
 from rmqwork.types import Publication
 
@@ -55,7 +55,7 @@ class Port:
 
 @pytest.fixture
 def port(project: Path, monkeypatch: pytest.MonkeyPatch) -> Port:
-    from rmqwork.app import App
+    from rmqwork._tasks.app import App
 
     (project / "shop.py").write_text(APP)
     monkeypatch.setenv("RMQWORK_APP", "shop:app")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rmqwork.cli.text import brief_moment, cut, moment, plain
+from rmqwork._cli.text import brief_moment, cut, moment, plain
 
 
 @pytest.mark.parametrize(

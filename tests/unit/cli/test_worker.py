@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import rmqwork.worker.starting
-from rmqwork.worker.options import WorkerOptions, parse_queues
+import rmqwork._worker.starting
+from rmqwork._worker.model.options import WorkerOptions, parse_queues
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
@@ -21,7 +21,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[WorkerOptions]:
         seen.append(options)
         return 3
 
-    monkeypatch.setattr(rmqwork.worker.starting, "run_worker", run_worker)
+    monkeypatch.setattr(rmqwork._worker.starting, "run_worker", run_worker)
     return seen
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rmqwork.control.wire import (
+from rmqwork._control.wire import (
     CALLS,
     STANDING,
     TOO_OLD,

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from rmqwork.deadletter import DeadLetter, dead_letter
-from rmqwork.publisher import Batch, Publisher
-from rmqwork.topology import Queue, app_plan
-from rmqwork.transport.port import Connector
+from rmqwork._messages.dead_letter import DeadLetter, dead_letter
+from rmqwork._publisher.publisher import Batch, Publisher
+from rmqwork._topology.topology import Queue, app_declarations
+from rmqwork._transport.port import Connector
 from rmqwork.types import Delivery, Publication
 
 TRACEBACK = """Traceback (most recent call last):
@@ -59,7 +59,7 @@ def letter(body: bytes = b"{}", queue: str = "q.dlq", **changed: Any) -> DeadLet
 
 async def fill(connector: Connector, publications: Sequence[Publication], *queues: Queue) -> None:
     """Declare queues and publish."""
-    publisher = Publisher(connector, app_plan(queues or (Queue("q"),)), "test")
+    publisher = Publisher(connector, app_declarations(queues or (Queue("q"),)), "test")
     batch = Batch(publications, 30)
     publisher.submit(batch)
     assert not any(await asyncio.wrap_future(batch.future))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tenacity import wait_fixed
 
 from rmqwork import App, Retry
+from rmqwork._messages.history import steps
 from rmqwork.deadletters import DeadLetters
-from rmqwork.history import steps
 from rmqwork.testing.kit import memory
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from rmqwork import App, Queue
-from rmqwork.provision.definitions import definitions
-from rmqwork.provision.kubernetes import object_name, objects
-from rmqwork.provision.looking import whole_plan
-from rmqwork.topology import Bind, DeclareExchange, DeclareQueue
+from rmqwork._admin.provision.definitions import definitions
+from rmqwork._admin.provision.kubernetes import object_name, objects
+from rmqwork._admin.provision.looking import whole_plan
+from rmqwork._topology.topology import Bind, DeclareExchange, DeclareQueue
 
 
 def test_definitions_have_all_that_is_declared() -> None:

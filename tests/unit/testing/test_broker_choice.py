@@ -14,8 +14,8 @@ import pytest
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.testing import _docker, _private, broker
 from rmqwork.testing._node import (
-    BrokerCannot,
-    WayClosed,
+    BrokerOperationError,
+    ProviderUnavailable,
     free_ports,
     server_version,
     wait_until_ready,
@@ -51,7 +51,7 @@ class StandIn:
 
 def closed(reason: str) -> Callable[..., StandIn]:
     def way(*_: object) -> StandIn:
-        raise WayClosed(reason)
+        raise ProviderUnavailable(reason)
 
     return way
 
@@ -169,7 +169,7 @@ class TestGiven:
     )
     def test_is_never_broken(self, verb: str) -> None:
         given = broker.Broker("amqp://me:secret@host/", "given", "RMQWORK_BROKER is set", "4.3.6")
-        with pytest.raises(BrokerCannot, match="did not start it") as raised:
+        with pytest.raises(BrokerOperationError, match="did not start it") as raised:
             getattr(given, verb)()
         assert "secret" not in str(raised.value)
         given.close()
@@ -178,7 +178,7 @@ class TestGiven:
         (port,) = free_ports(1)
         given = broker.Broker(f"amqp://me:secret@127.0.0.1:{port}/", "given", "", None)
         with (
-            pytest.raises(BrokerCannot, match="RMQWORK_MANAGEMENT_URL") as raised,
+            pytest.raises(BrokerOperationError, match="RMQWORK_MANAGEMENT_URL") as raised,
             broker.vhost(given),
         ):
             pass
@@ -204,25 +204,25 @@ def test_a_broker_hands_its_verbs_to_its_node() -> None:
 class TestClosedWays:
     def test_docker_without_a_daemon(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-        with pytest.raises(WayClosed, match="no Docker daemon answers"):
+        with pytest.raises(ProviderUnavailable, match="no Docker daemon answers"):
             _docker.start_docker(print)
 
     def test_docker_without_testcontainers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "testcontainers.core.container", None)
-        with pytest.raises(WayClosed, match=r"pip install 'rmqwork\[testing\]'"):
+        with pytest.raises(ProviderUnavailable, match=r"pip install 'rmqwork\[testing\]'"):
             _docker.start_docker(print)
 
     def test_nothing_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_private, "PLACES", ())
         monkeypatch.setenv("PATH", "/nonexistent")
-        with pytest.raises(WayClosed, match="no rabbitmq-server is installed"):
+        with pytest.raises(ProviderUnavailable, match="no rabbitmq-server is installed"):
             _private.start_private()
 
     def test_a_server_that_ends_at_once_is_said_with_its_words(self, tmp_path: Path) -> None:
         server = tmp_path / "rabbitmq-server"
         server.write_text("#!/bin/sh\necho erl: not found\nexit 127\n")
         server.chmod(0o755)
-        with pytest.raises(WayClosed, match=r"ended with 127: erl: not found"):
+        with pytest.raises(ProviderUnavailable, match=r"ended with 127: erl: not found"):
             _private.PrivateNode(server)
 
 
@@ -265,12 +265,12 @@ class TestLook:
 
     def test_the_wait_ends_when_the_server_is_gone(self) -> None:
         (port,) = free_ports(1)
-        with pytest.raises(WayClosed, match="it fell over"):
+        with pytest.raises(ProviderUnavailable, match="it fell over"):
             wait_until_ready(f"amqp://127.0.0.1:{port}/", lambda: True, lambda: "it fell over")
 
     def test_the_wait_has_an_end(self) -> None:
         (port,) = free_ports(1)
-        with pytest.raises(WayClosed, match=r"not ready after 0 s: .*refused"):
+        with pytest.raises(ProviderUnavailable, match=r"not ready after 0 s: .*refused"):
             wait_until_ready(f"amqp://127.0.0.1:{port}/", lambda: True, lambda: None, timeout=0.2)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from rmqwork import App, ConfigurationError, Queue, ResultsDisabled, TaskRevoked
-from rmqwork.control.asking import asker
-from rmqwork.control.wire import Command
-from rmqwork.results import AsyncResult
-from rmqwork.transport import connect
+from rmqwork._control.asking import asker
+from rmqwork._control.wire import Command
+from rmqwork._results.result import AsyncResult
+from rmqwork._transport.connecting import connect
 
 started, go_on = threading.Event(), threading.Event()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rmqwork import App, Context, FailedTask, TaskFailed, chain, chord, group
-from rmqwork.testing.eagerly import eager
+from rmqwork.testing._eager import eager
 
 app = App("eager")
 seen: list[object] = []

@@ -27,8 +27,8 @@ from rmqwork import (
     Unroutable,
 )
 from rmqwork.errors import ConfigurationError, InvalidMessage, UnknownTask
-from rmqwork.outcome import Reason
 from rmqwork.testing import Kit, TestWorker, eager, memory
+from rmqwork.types import Reason
 
 HOURLY = Retry(max_attempts=11, wait=wait_fixed(3600))
 

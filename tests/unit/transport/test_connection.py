@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 
-from rmqwork.transport.amqp.connector import AmqpConnector
+from rmqwork._transport.amqp.connector import AmqpConnector
 
 
 async def test_one_that_is_given_up_while_it_opens_ends_quietly(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rmqwork._transport.connecting import connect
 from rmqwork.errors import ConfigurationError
-from rmqwork.transport import connect
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.callback import CallbackManager
 from pika.channel import ContentFrameAssembler
 
-from rmqwork.transport.amqp.connection import (
+from rmqwork._transport.amqp.connection import (
     Channel,
     Connection,
     body_frames,
     header_frame,
     method_frame,
 )
-from rmqwork.transport.amqp.properties import encode
+from rmqwork._transport.amqp.properties import encode
 
 BODY_MAX = 50
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"

@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
+from rmqwork._topology.topology import Bind, DeclareExchange, DeclareQueue
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.clock import ManualClock
+from rmqwork._transport.memory.connector import MemoryConnector, memory_broker
+from rmqwork._transport.memory.exchanges import headers_match, topic_matches
+from rmqwork._transport.memory.link import MemoryLink
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from rmqwork.topology import Bind, DeclareExchange, DeclareQueue
-from rmqwork.transport import connect
-from rmqwork.transport.memory import ManualClock, MemoryBroker, MemoryConnector, memory_broker
-from rmqwork.transport.memory.exchanges import headers_match, topic_matches
-from rmqwork.transport.memory.link import MemoryLink
 from rmqwork.types import Delivery, Publication, Verdict
 
 QUORUM: dict[str, object] = {"x-queue-type": "quorum"}

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika import spec
 
+from rmqwork._messages.ids import uuid7
+from rmqwork._transport.amqp import frame_templates
+from rmqwork._transport.amqp.connection import body_frames, header_frame, method_frame
+from rmqwork._transport.amqp.frame_templates import FrameTemplates
+from rmqwork._transport.amqp.properties import encode
 from rmqwork.errors import InvalidMessage
-from rmqwork.ids import uuid7
-from rmqwork.transport.amqp import moulds
-from rmqwork.transport.amqp.connection import body_frames, header_frame, method_frame
-from rmqwork.transport.amqp.moulds import Moulds
-from rmqwork.transport.amqp.properties import encode
 from rmqwork.types import Publication
 
 CHANNEL, BODY_MAX = 7, 131064
@@ -65,7 +65,7 @@ def plainly(publication: Publication) -> bytes:
     return b"".join((method(publication), header(publication), *frames))
 
 
-def fill(made: Moulds, publication: Publication) -> bytes | None:
+def fill(made: FrameTemplates, publication: Publication) -> bytes | None:
     return made.fill(
         publication,
         lambda place: (
@@ -77,7 +77,7 @@ def fill(made: Moulds, publication: Publication) -> bytes | None:
 
 @given(publications, st.lists(st.tuples(st.uuids().map(str), st.binary(max_size=99)), max_size=3))
 def test_the_bytes_are_those_of_the_plain_way(first: Publication, more: list[tuple[str, bytes]]):
-    made = Moulds(CHANNEL, BODY_MAX)
+    made = FrameTemplates(CHANNEL, BODY_MAX)
 
     for one in (first, *(replace(first, message_id=key, body=body) for key, body in more)):
         assert fill(made, one) in (None, plainly(one))
@@ -90,7 +90,7 @@ def usual(**changed: Any) -> Publication:
 
 
 def test_a_usual_message_is_encoded_once_a_kind():
-    made, asked = Moulds(CHANNEL, BODY_MAX), []
+    made, asked = FrameTemplates(CHANNEL, BODY_MAX), []
 
     def frames(place: str) -> tuple[bytes, bytes]:
         asked.append(place)
@@ -110,13 +110,13 @@ def test_a_usual_message_is_encoded_once_a_kind():
         {"message_id": "short"},
         {"message_id": "ü" * 36},
         {"body": b""},
-        {"body": b"x" * (moulds._MOST + 1)},
+        {"body": b"x" * (frame_templates._MOST + 1)},
         {"correlation_id": "c"},
-        {"type": moulds._PLACE},
+        {"type": frame_templates._PLACE},
     ],
 )
 def test_what_is_unusual_goes_the_plain_way(unusual: dict[str, Any]):
-    assert fill(Moulds(CHANNEL, BODY_MAX), usual(**unusual)) is None
+    assert fill(FrameTemplates(CHANNEL, BODY_MAX), usual(**unusual)) is None
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_what_is_unusual_goes_the_plain_way(unusual: dict[str, Any]):
     ],
 )
 def test_each_property_has_a_mould_of_its_own(changed: dict[str, Any]):
-    made = Moulds(CHANNEL, BODY_MAX)
+    made = FrameTemplates(CHANNEL, BODY_MAX)
     fill(made, usual())
 
     assert fill(made, other := usual(**changed)) == plainly(other)
 
 
 def test_what_cannot_be_encoded_is_said_each_time():
-    made = Moulds(CHANNEL, BODY_MAX)
+    made = FrameTemplates(CHANNEL, BODY_MAX)
 
     def frames(place: str) -> tuple[bytes, bytes]:
         raise InvalidMessage("no")
@@ -153,9 +153,9 @@ def test_what_cannot_be_encoded_is_said_each_time():
 
 
 def test_the_moulds_are_bounded():
-    made = Moulds(CHANNEL, BODY_MAX)
+    made = FrameTemplates(CHANNEL, BODY_MAX)
 
-    for second in range(moulds._KEPT + 10):
+    for second in range(frame_templates._KEPT + 10):
         fill(made, usual(timestamp=second))
 
-    assert len(made._known) <= moulds._KEPT
+    assert len(made._known) <= frame_templates._KEPT

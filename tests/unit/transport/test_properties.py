@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika import spec
 
-from rmqwork.transport.amqp.properties import CannotEncode, decode, encode
+from rmqwork._transport.amqp.properties import CannotEncode, decode, encode
 
 short = st.text(max_size=60)
 SHORT = ["content_type", "content_encoding", "correlation_id", "reply_to", "expiration"]

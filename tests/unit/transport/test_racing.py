@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from rmqwork.transport.amqp.racing import first_of
+from rmqwork._transport.amqp.connect_race import first_of
 
 
 class Place:

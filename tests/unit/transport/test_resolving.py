@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rmqwork.transport.amqp.resolving import lookup
+from rmqwork._transport.amqp.dns import lookup
 
 EXITING = """
 import asyncio, atexit, socket

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rmqwork.transport.amqp.silence import Heartbeats
+from rmqwork._transport.amqp.heartbeats import Heartbeats
 
 
 class Clocked:

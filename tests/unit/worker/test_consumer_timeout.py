@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from rmqwork import App, Queue
-from rmqwork.manifest import Manifest
-from rmqwork.worker.options import WorkerOptions
-from rmqwork.worker.plan import CONSUMER_TIMEOUT, WorkerPlan, make_plan
+from rmqwork._config.manifest import Manifest
+from rmqwork._worker.model.options import WorkerOptions
+from rmqwork._worker.model.plan import CONSUMER_TIMEOUT, WorkerSpec, worker_spec
 
 
-def plan_of(*limits: float | None, kind: str = "quorum") -> WorkerPlan:
+def plan_of(*limits: float | None, kind: str = "quorum") -> WorkerSpec:
     app = App("limits", queues=[Queue("q", type=kind)])  # type: ignore[arg-type]
     for number, limit in enumerate(limits):
 
         def task() -> None: ...
 
         app.task(name=f"t{number}", queue="q", time_limit=limit)(task)
-    return make_plan(WorkerOptions("x:app"), Manifest.from_dict(app.manifest()))
+    return worker_spec(WorkerOptions("x:app"), Manifest.from_dict(app.manifest()))
 
 
 def test_twice_the_longest_limit_where_the_default_is_too_short() -> None:

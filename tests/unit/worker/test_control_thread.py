@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from rmqwork.worker.executors.control import ControlThread
+from rmqwork._executor.control import ControlThread
 
 # Of newer Pythons than this one, maybe: in 3.13 a method `_handle` here was an attribute there,
 # and the thread died of its first message.

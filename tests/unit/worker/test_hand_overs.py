@@ -9,12 +9,12 @@ from itertools import count
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rmqwork.topology import DeclareQueue, Queue
-from rmqwork.transport import connect
-from rmqwork.transport.port import ConsumeChannel, Link
+from rmqwork._topology.topology import DeclareQueue, Queue
+from rmqwork._transport.connecting import connect
+from rmqwork._transport.port import ConsumeChannel, Link
+from rmqwork._worker.model import consumed
+from rmqwork._worker.model.consumed import FirstDeliveryRequeue
 from rmqwork.types import Delivery, Publication
-from rmqwork.worker import consumed
-from rmqwork.worker.consumed import FirstBack
 from tests.unit.fakes import until
 
 ARGUMENTS = Queue("q", partitions=1).declared_arguments()
@@ -31,7 +31,7 @@ class Member:
         self._log = log
         self.channel: ConsumeChannel
         self.held: Delivery | None = None
-        self._first = FirstBack(self._take)
+        self._first = FirstDeliveryRequeue(self._take)
         self._tag = ""
 
     async def join(self, link: Link) -> None:

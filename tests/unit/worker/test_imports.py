@@ -8,12 +8,12 @@ import sys
 import pytest
 
 WORKER = (
-    "rmqwork.cli.worker",
-    "rmqwork.worker.run",
-    "rmqwork.worker.supervisor",
-    "rmqwork.worker.shutdown",
-    "rmqwork.worker.orphans",
-    "rmqwork.transport.amqp.connector",
+    "rmqwork._cli.worker",
+    "rmqwork._worker.run",
+    "rmqwork._worker.worker",
+    "rmqwork._worker.shutdown",
+    "rmqwork._worker.orphans",
+    "rmqwork._transport.amqp.connector",
 )
 FOREIGN = (
     "annotated_types",
@@ -38,9 +38,9 @@ BEFORE_THE_TEMPLATE = (
     "asyncio",
     "logging",
     "pika",
-    "rmqwork.config",
-    "rmqwork.logs",
-    "rmqwork.topology",
+    "rmqwork._config.settings",
+    "rmqwork._config.logging",
+    "rmqwork._topology.topology",
 )
 """What would hold back the template: it takes longest, so it starts before these are imported."""
 
@@ -58,8 +58,8 @@ def test_the_worker_process_imports_nothing_that_only_an_app_needs() -> None:
 
 
 def test_the_template_starts_before_what_it_does_not_need_is_imported() -> None:
-    modules = ("rmqwork.cli.program", "rmqwork.cli.worker", "rmqwork.worker.options")
-    assert imported((*modules, "rmqwork.worker.starting"), BEFORE_THE_TEMPLATE) == []
+    modules = ("rmqwork._cli.program", "rmqwork._cli.worker", "rmqwork._worker.model.options")
+    assert imported((*modules, "rmqwork._worker.starting"), BEFORE_THE_TEMPLATE) == []
 
 
 @pytest.mark.parametrize("name", ["AsyncResult", "GroupResult", "as_completed", "wait", "State"])

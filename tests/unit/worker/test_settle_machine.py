@@ -17,21 +17,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rmqwork.batch import Batch
+from rmqwork._publisher.batch import Batch
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.policy.decide import HandBack, decide
+from rmqwork._worker.settle import settlement as module
+from rmqwork._worker.settle.redeliveries import RedeliveryMemory
+from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import Nacked
-from rmqwork.outcome import Evidence, Failure, Outcome, Reason, Success, TryAgain
-from rmqwork.types import Delivery
-from rmqwork.worker import settle as module
-from rmqwork.worker.decide import HandBack, decide
-from rmqwork.worker.held import Held
-from rmqwork.worker.memory import Memory
-from rmqwork.worker.settle import Settlement
+from rmqwork.types import Delivery, Evidence, Failure, Outcome, Reason, RetryOutcome, Success
 from tests.unit.fakes import delivery
 
 EVIDENCE = Evidence("ValueError", "no")
 OUTCOMES: dict[str, Outcome] = {
     "ok": Success(0.1),
-    "retry": TryAgain(0.1, 5.0, True, EVIDENCE),
+    "retry": RetryOutcome(0.1, 5.0, True, EVIDENCE),
     "failed": Failure(0.1, Reason.FAILED, EVIDENCE),
 }
 
@@ -90,7 +89,7 @@ class Channel:
 
 
 class SettleMachine(RuleBasedStateMachine):
-    """The worker's side is as in `rmqwork.worker.supervisor`, without its processes."""
+    """The worker's side is as in `rmqwork._worker.worker`, without its processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,10 +100,10 @@ class SettleMachine(RuleBasedStateMachine):
         self.queue: list[Message] = []
         self.channel = Channel(self)
         self.publishing: list[Batch] = []
-        self.ready: list[Held] = []
-        self.running: list[Held] = []
+        self.ready: list[HeldDelivery] = []
+        self.running: list[HeldDelivery] = []
         self.numbers = 0
-        self.memory = Memory()
+        self.memory = RedeliveryMemory()
         self.done: Counter[int] = Counter()
         self.settlement: Settlement
         self.loop.run_until_complete(self._open())
@@ -117,7 +116,7 @@ class SettleMachine(RuleBasedStateMachine):
         """The publisher's part: the batch is under way until a rule answers it."""
         self.publishing.append(batch)
 
-    def _done(self, held: Held) -> None:
+    def _done(self, held: HeldDelivery) -> None:
         self.done[held.number] += 1
 
     async def _nothing(self) -> None:
@@ -149,9 +148,9 @@ class SettleMachine(RuleBasedStateMachine):
         one = delivery(channel, channel.tags, message_id=message.id, redelivered=message.delivered)
         message.delivered = True
         self.numbers += 1
-        held = Held(self.numbers, one, "q", message.id, 1)
+        held = HeldDelivery(self.numbers, one, "q", message.id, 1)
         known = self.memory.recall(held)
-        if isinstance(known, Held):
+        if isinstance(known, HeldDelivery):
             known.delivery = one
         elif known is not None:
             self.settlement.settle(held, known)

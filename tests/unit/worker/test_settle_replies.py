@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rmqwork.batch import Batch
+from rmqwork._publisher.batch import Batch
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.policy.decide import decide, is_reply
+from rmqwork._worker.settle import settlement as module
+from rmqwork._worker.settle.redeliveries import RedeliveryMemory
+from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import BrokerUnavailable, InvalidMessage, PublishError, Unroutable
-from rmqwork.outcome import Evidence, Failure, Reason, Success
-from rmqwork.types import Publication
-from rmqwork.worker import settle as module
-from rmqwork.worker.decide import decide, is_reply
-from rmqwork.worker.held import Held
-from rmqwork.worker.memory import Memory
-from rmqwork.worker.settle import Settlement
+from rmqwork.types import Evidence, Failure, Publication, Reason, Success
 from tests.unit.fakes import FakeConsumeChannel, delivery, until
 
 
@@ -42,7 +41,7 @@ class Room:
         self.repairs = 0
         self.settlement = Settlement(
             self.publisher,  # type: ignore[arg-type]
-            Memory(),
+            RedeliveryMemory(),
             lambda held: None,
             self._repair,
         )
@@ -50,8 +49,8 @@ class Room:
     async def _repair(self) -> None:
         self.repairs += 1
 
-    def held(self) -> Held:
-        return Held(1, delivery(self.channel, 1, reply_to="r"), "q", "id-1", 1)
+    def held(self) -> HeldDelivery:
+        return HeldDelivery(1, delivery(self.channel, 1, reply_to="r"), "q", "id-1", 1)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from rmqwork.outcome import Success
-from rmqwork.worker.executors.inbox import Inbox
-from rmqwork.worker.executors.loop import TaskLoop
-from rmqwork.worker.executors.marks import Marks, create
-from rmqwork.worker.executors.threads import TaskThreads
-from rmqwork.worker.wire import pack
+from rmqwork._executor.inbox import Inbox
+from rmqwork._executor.loop import TaskLoop
+from rmqwork._executor.threads import TaskThreads
+from rmqwork._worker.ipc.start_marks import Marks, create
+from rmqwork._worker.ipc.wire import pack
+from rmqwork.types import Success
 
 
 class Stage:

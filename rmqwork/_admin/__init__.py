@@ -1,0 +1,1 @@
+"""Operators' tools: management API, topology, doctor, Kubernetes objects, dead letters."""

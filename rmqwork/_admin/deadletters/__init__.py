@@ -1,0 +1,1 @@
+"""Dead letters: messages that ended in a dead-letter queue, with the reason."""

@@ -1,0 +1,147 @@
+"""Move messages from one queue to another: published, confirmed, and only then acked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Self
+
+from rmqwork._messages import headers as names
+from rmqwork._messages.ids import uuid7
+from rmqwork._transport.port import ChannelClosed, ConsumeChannel, Link, PublishChannel
+from rmqwork.errors import RmqworkError
+from rmqwork.types import Delivery, Publication, Verdict
+
+_PREFETCH: Final = 500
+_AGAIN: Final = 0.2
+"""Seconds until a message that the target refused (full, not there) is tried again."""
+
+
+class Interrupted(RmqworkError):
+    """The move ended before its end; what was moved was moved, the rest is where it was."""
+
+
+class Mover:
+    """Moves what a queue has, and what comes into it, until it is stopped.
+
+    A kill between a confirm and its ack leaves a message in both queues, with one id: at most
+    as many as the prefetch.
+
+    Args:
+        source: the queue that messages are taken from.
+        target: the queue that they go to.
+        consuming: a channel of a connection that only consumes.
+        publishing: a channel of another one.
+    """
+
+    def __init__(
+        self, source: str, target: str, consuming: ConsumeChannel, publishing: PublishChannel
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._consuming = consuming
+        self._publishing = publishing
+        self._loop = asyncio.get_running_loop()
+        self._tag = ""
+        self.held = 0
+        """Messages that were taken and are not yet settled."""
+        self.moved = 0
+        """Messages that are in the target and no longer in the source."""
+        self.problem: Exception | None = None
+
+    @classmethod
+    async def start(cls, source: str, target: str, taking: Link, giving: Link) -> Self:
+        """Begin to move.
+
+        Args:
+            source: the queue that messages are taken from.
+            target: the queue that they go to.
+            taking: the connection that consumes.
+            giving: the connection that publishes.
+        """
+        ended: list[str] = []
+        consuming = await taking.open_consuming(ended.append)
+        self = cls(source, target, consuming, await giving.open_publishing())
+        self._tag = await consuming.consume(
+            source, prefetch=_PREFETCH, deliver=self._deliver, cancelled=self._cancelled
+        )
+        return self
+
+    def check(self) -> None:
+        """See that it goes on.
+
+        Raises:
+            Interrupted: it does not.
+        """
+        if self.problem is None and self._consuming.is_open and self._publishing.is_open:
+            return
+        raise Interrupted(
+            f"moving {self._source!r} to {self._target!r} was interrupted: "
+            f"{self.problem or 'the connection was lost'}; nothing is lost: run it again, it goes "
+            "on where it was"
+        )
+
+    async def stop(self) -> None:
+        """Take no more, wait for what was taken, and until the broker has seen every ack."""
+        try:
+            await self._consuming.cancel(self._tag)
+            while self.held:
+                self.check()
+                await asyncio.sleep(0.01)
+            await self._consuming.synced()
+            await self._consuming.close()
+        except ChannelClosed as closed:
+            self.problem = self.problem or closed
+            self.check()
+
+    def _cancelled(self, reason: str) -> None:
+        self.problem = self.problem or Interrupted(reason)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self.held += 1
+        self._publish(delivery)
+
+    def _publish(self, delivery: Delivery) -> None:
+        if not (self._publishing.is_open and self._consuming.is_open):
+            return
+        try:
+            self._publishing.publish(
+                moved(delivery, self._target),
+                lambda verdict, text: self._settled(delivery, verdict, text),
+            )
+        except RmqworkError as error:
+            self.problem = error
+
+    def _settled(self, delivery: Delivery, verdict: Verdict, text: str) -> None:
+        match verdict:
+            case Verdict.CONFIRMED:
+                self.held -= 1
+                self.moved += 1
+                if self._consuming.is_open:
+                    self._consuming.ack(delivery)
+            case Verdict.RETURNED | Verdict.NACKED:
+                self._loop.call_later(_AGAIN, self._publish, delivery)
+            case Verdict.REFUSED:
+                self.problem = RmqworkError(text)
+            case Verdict.LOST:
+                self.problem = self.problem or RmqworkError(text or "the connection was lost")
+
+
+def moved(delivery: Delivery, target: str) -> Publication:
+    """The message for another queue, with where it was first published in its headers."""
+    origin = {names.EXCHANGE: delivery.exchange, names.ROUTING_KEY: delivery.routing_key}
+    return Publication(
+        "",
+        target,
+        delivery.body,
+        delivery.message_id or str(uuid7()),
+        delivery.type,
+        {**origin, **names.may_travel(delivery.headers)},
+        None,
+        delivery.priority,
+        delivery.content_type,
+        delivery.content_encoding,
+        delivery.correlation_id,
+        delivery.reply_to,
+        delivery.timestamp,
+        delivery.app_id,
+    )

@@ -1,0 +1,188 @@
+"""From a workflow to what a worker can move on by itself: ids given, routes resolved, plain JSON.
+
+A frozen call is a **node**; see docs/how-to/canvas.md and `rmqwork._workflows.flow`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from rmqwork._canvas.spec import NOTHING, Chain, Group, Step, WorkflowSpec
+from rmqwork._messages.encoded import EncodedMessage
+from rmqwork._messages.ids import uuid7
+from rmqwork._messages.options import CallOptions
+from rmqwork.errors import ConfigurationError, InvalidMessage
+
+Node = dict[str, Any]
+
+_FOR_THE_FIRST: Final = ("countdown", "eta")
+_FOR_THE_LAST: Final = ("task_id",)
+_FOR_THE_WHOLE: Final = ("link", "link_error", "timeout")
+_DEPTH: Final = "this workflow cannot be written: links are hundreds of levels inside each other"
+
+
+def freeze(work: WorkflowSpec, below: Mapping[str, Any] = NOTHING) -> Node:
+    """The node of a workflow.
+
+    Args:
+        work: what is to run.
+        below: options for all in it that says nothing else.
+
+    Raises:
+        ConfigurationError: an option is wrong, a route leads nowhere, or something is missing.
+        InvalidMessage: an argument does not fit.
+    """
+    try:
+        return _node(work, below)
+    except RecursionError:
+        raise ConfigurationError(_DEPTH) from None
+
+
+def replacement(signature: Any, task_id: str) -> bytes:
+    """The JSON of what runs in the place of a task.
+
+    Args:
+        signature: what ``ctx.replace`` was given.
+        task_id: of the task: the id of the last one that runs in its place.
+
+    Raises:
+        ConfigurationError: it is no signature, is not complete, or does not end in one task.
+        InvalidMessage: an argument does not fit.
+    """
+    from rmqwork._canvas.signature import Signature
+
+    if not isinstance(signature, Signature):
+        raise ConfigurationError(f"ctx.replace takes a complete signature, not {signature!r}")
+    node = last = freeze(signature.work, {"task_id": task_id})
+    while last.get("chain"):
+        last = last["chain"][-1]
+    if "task" not in last:
+        raise ConfigurationError(
+            f"ctx.replace({signature!r}): its value would be that of no task; end it with one "
+            "that takes the list: group(…) | task.s()"
+        )
+    if last["id"] != task_id:
+        raise ConfigurationError(
+            f"ctx.replace({signature!r}): leave its task_id= out; it gets that of this task"
+        )
+    return json.dumps(node, separators=(",", ":")).encode()
+
+
+def _node(work: WorkflowSpec, below: Mapping[str, Any]) -> Node:
+    match work:
+        case Step():
+            return _task(work, below)
+        case Chain():
+            return _chain(work, below)
+        case Group():
+            return _group(work, below)
+
+
+def _chain(chain: Chain, below: Mapping[str, Any]) -> Node:
+    own = _own(chain, below)
+    node: Node = {"chain": []}
+    end = len(chain.steps) - 1
+    for at, step in enumerate(chain.steps):
+        frozen = _node(step, _without(own, not_first=at > 0, not_last=at < end))
+        plain = "chain" in frozen and len(frozen) == 1
+        node["chain"] += frozen["chain"] if plain else (frozen,)
+    return _linked(node, chain.options)
+
+
+def _group(group: Group, below: Mapping[str, Any]) -> Node:
+    own = _own(group, below)
+    below = _without(own, not_first=False, not_last=True)
+    node: Node = {
+        "group": [_node(member, below) for member in group.members],
+        "id": own.get("task_id") or uuid7(),
+    }
+    if group.options.get("link"):
+        node = {"chain": [node]}
+    return _linked(node, group.options)
+
+
+def _own(work: Chain | Group, below: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a chain or a group hands down to what is in it."""
+    own = {key: value for key, value in work.options.items() if key not in _FOR_THE_WHOLE}
+    expires = own.get("expires")
+    if isinstance(expires, (int, float)) and not isinstance(expires, bool):
+        expires = timedelta(seconds=expires)
+    if isinstance(expires, timedelta):  # of the whole: one moment for all its steps
+        own["expires"] = datetime.now(UTC) + expires
+    return {**below, **own}
+
+
+def _without(options: Mapping[str, Any], *, not_first: bool, not_last: bool) -> Mapping[str, Any]:
+    left_out = (_FOR_THE_FIRST if not_first else ()) + (_FOR_THE_LAST if not_last else ())
+    return {key: value for key, value in options.items() if key not in left_out}
+
+
+def _task(step: Step, below: Mapping[str, Any]) -> Node:
+    task = step.task
+    app = task.registry.app
+    if app.seal is not None and app.seal.seals(task.name):
+        raise app.seal.alone(task.name)
+    encoded = _encoded(step)
+    options = task.call_options(step.options, below)
+    route = app.route(encoded, options)
+    if len(encoded.body) > app.settings.max_message_size:
+        raise InvalidMessage(
+            f"{task.name}: its body takes {len(encoded.body):,} bytes, and the broker takes "
+            f"{app.settings.max_message_size:,}; store the data elsewhere and send a reference"
+        )
+    node: Node = {
+        "task": task.name,
+        "id": options.task_id or uuid7(),
+        "exchange": route.exchange,
+        "key": route.routing_key,
+        "body": json.loads(encoded.body),
+        "app_id": app.name,
+    }
+    if step.is_open:
+        node["into"] = task.filling.into
+    if step.items is not None:
+        node["each"] = "map"
+    if encoded.version != 1:
+        node["version"] = encoded.version
+    _timed(node, options)
+    return _linked(node, {"link": options.link, "link_error": options.link_error})
+
+
+def _encoded(step: Step) -> EncodedMessage:
+    """The body of a call, as far as it is known."""
+    task = step.task
+    if step.items is not None:
+        bodies = [task.encode(args, {}).body for args in step.items]
+        body = b'{"items":[' + b",".join(bodies) + b"]}"
+        return EncodedMessage(
+            task.name, body, task.version, task.queue, NOTHING, task.partition_key
+        )
+    if step.is_open:
+        values, body = task.filling.given(step.args, step.kwargs, is_open=True)
+        return EncodedMessage(task.name, body, task.version, task.queue, values, task.partition_key)
+    return task.encode(step.args, step.kwargs)
+
+
+def _timed(node: Node, options: CallOptions) -> None:
+    if options.priority is not None:
+        node["priority"] = options.priority
+    if options.countdown:
+        node["countdown"] = options.countdown
+    if options.eta is not None:
+        node["eta"] = int(options.eta * 1000)
+    if options.expires_in is not None:
+        node["expires"] = options.expires_in
+    if options.expires_at is not None:
+        node["expires_at"] = int(options.expires_at * 1000)
+    if options.headers:
+        node["headers"] = dict(options.headers)
+
+
+def _linked(node: Node, options: Mapping[str, Any]) -> Node:
+    for name in ("link", "link_error"):
+        if works := options.get(name):
+            node[name] = [_node(work, {}) for work in works]
+    return node

@@ -1,0 +1,164 @@
+"""Publishing a workflow, and the result that its publisher gets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rmqwork._canvas.freeze import Node, freeze
+from rmqwork._canvas.spec import (
+    NOTHING,
+    Chain,
+    Group,
+    Step,
+    WorkflowSpec,
+    is_open,
+    steps_of,
+)
+from rmqwork._messages.ids import uuid7
+from rmqwork._messages.options import CallOptions, parse
+from rmqwork._publisher.sender import warn_on_loop
+from rmqwork._results.group import GroupResult, nothing_to_do
+from rmqwork._workflows.context import TooLarge, WorkflowContext
+from rmqwork._workflows.document import Workflow, attach, detach
+from rmqwork._workflows.flow import launch
+from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork._messages.encoded import EncodedMessage
+    from rmqwork._results.result import AsyncResult
+    from rmqwork._tasks.app import App
+    from rmqwork._tasks.publishing import Publishing
+
+
+def start(work: WorkflowSpec, verbs: tuple[str, str]) -> AsyncResult[Any]:
+    """Publish what a workflow begins with; returns when the broker has confirmed it.
+
+    Args:
+        work: what is to run.
+        verbs: what was called, and its twin for asyncio.
+
+    Raises:
+        ConfigurationError, InvalidMessage, PublishError: see `Signature.apply_async`.
+    """
+    if isinstance(work, Step) and work.items is None:
+        encoded, options = _encoded(work)
+        return work.task.registry.app.publish_encoded(encoded, options, verbs)
+    warn_on_loop(*verbs)
+    app = _app_of(work)
+    if app is None:
+        return _nothing(work)
+    timeout = _timeout(work)
+    app.asking.begin(timeout)
+    publications, result = compose(app, work)
+    app.send(publications, timeout)
+    return result
+
+
+async def astart(work: WorkflowSpec) -> AsyncResult[Any]:
+    """`start` for asyncio."""
+    if isinstance(work, Step) and work.items is None:
+        encoded, options = _encoded(work)
+        return await work.task.registry.app.apublish_encoded(encoded, options)
+    app = _app_of(work)
+    if app is None:
+        return _nothing(work)
+    timeout = _timeout(work)
+    await app.asking.abegin(timeout)
+    publications, result = compose(app, work)
+    await app.asend(publications, timeout)
+    return result
+
+
+def compose(
+    app: Publishing, work: WorkflowSpec, below: Mapping[str, Any] = NOTHING
+) -> tuple[list[Publication], AsyncResult[Any]]:
+    """What a workflow begins with, and its result.
+
+    Args:
+        app: that publishes.
+        work: what is to run.
+        below: options for all in it that says nothing else.
+
+    Raises:
+        ConfigurationError, InvalidMessage: see `freeze`.
+    """
+    if is_open(work):
+        names = ", ".join(dict.fromkeys(s.task.name for s in steps_of(work) if s.is_open))
+        raise ConfigurationError(f"nothing is before {names}: call it with a value")
+    node = freeze(work, below)
+    result = results_of(app, node, None)
+    carry = WorkflowContext(
+        uuid7(),
+        time.time(),
+        app.asking.reply_queue,
+        app.name,
+        max_size=app.settings.max_message_size,
+    )
+    try:
+        return launch(node, None, "", carry), result
+    except TooLarge as error:
+        raise InvalidMessage(str(error)) from None
+
+
+def with_links(publication: Publication, options: CallOptions) -> Publication:
+    """A publication that carries what starts after it: ``link`` and ``link_error``."""
+    workflow = Workflow(
+        uuid7(),
+        link=tuple(freeze(work) for work in options.link),
+        link_error=tuple(freeze(work) for work in options.link_error),
+    )
+    headers = dict(publication.headers)
+    body, content_type, headers = attach(workflow, publication.body, headers)
+    return replace(publication, body=body, content_type=content_type, headers=headers)
+
+
+def results_of_links(app: Publishing, publication: Publication) -> tuple[AsyncResult[Any], ...]:
+    """The results of what a publication starts with its value."""
+    found = detach(publication.headers, publication.body)
+    return () if found is None else tuple(results_of(app, one, None) for one in found[0].link)
+
+
+def results_of(app: Publishing, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:
+    """The result of a node, with the results of what is in it and before it."""
+    if "task" in node:
+        links = [results_of(app, link, None) for link in node.get("link", ())]
+        return app.asking.result_in(node["id"], node["task"], parent, links)
+    if "chain" in node:
+        for step in node["chain"]:
+            parent = results_of(app, step, parent)
+        if parent is None:
+            return nothing_to_do()
+        if not isinstance(parent, GroupResult):  # whose children are its members
+            parent.children += tuple(results_of(app, link, None) for link in node.get("link", ()))
+        return parent
+    members = [results_of(app, member, parent) for member in node["group"]]
+    return GroupResult(node["id"], members, parent=parent)
+
+
+def _encoded(step: Step) -> tuple[EncodedMessage, CallOptions]:
+    task = step.task
+    return task.encode(step.args, step.kwargs), task.call_options(step.options, NOTHING)
+
+
+def _app_of(work: WorkflowSpec) -> App | None:
+    """The app that publishes: that of the first task; None: there is nothing to publish."""
+    steps = steps_of(work)
+    return steps[0].task.registry.app if steps else None
+
+
+def _nothing(work: WorkflowSpec) -> AsyncResult[Any]:
+    """The result of an empty chain or group."""
+    return GroupResult(uuid7(), ()) if isinstance(work, Group) else nothing_to_do()
+
+
+def _timeout(work: WorkflowSpec) -> float | None:
+    """The ``timeout`` of a workflow's options; all others are checked task by task."""
+    options: Mapping[str, Any] = work.options
+    if not options or isinstance(work, Step):
+        return None
+    what = "chain" if isinstance(work, Chain) else "group"
+    return parse(options, what, time.time()).timeout

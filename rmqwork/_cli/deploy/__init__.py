@@ -1,0 +1,1 @@
+"""``rmqwork deploy``: what runs an app in Kubernetes, one module a verb."""

@@ -1,0 +1,15 @@
+"""``rmqwork deploy``: what runs an app in Kubernetes, one module a verb."""
+
+from __future__ import annotations
+
+import click
+
+from rmqwork._cli.deploy.rendering import render_objects
+
+
+@click.group
+def group() -> None:
+    """Kubernetes objects from the app itself."""
+
+
+group.add_command(render_objects)

@@ -1,0 +1,1 @@
+"""``rmqwork dlq``: dead letters, one module a verb."""

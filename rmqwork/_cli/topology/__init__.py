@@ -1,0 +1,1 @@
+"""``rmqwork topology``: exchanges, queues and bindings as code, one module a verb."""

@@ -1,0 +1,1 @@
+"""Settings, broker addresses, logging and the manifest."""

@@ -1,0 +1,139 @@
+"""The thread that listens to the worker process; it answers while all task threads are busy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from rmqwork._executor.control_writer import EXIT_WORKER_GONE, ControlWriter
+from rmqwork._executor.inbox import Inbox
+from rmqwork._executor.pipe_publisher import PipePublisher
+from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker
+
+_TICK: Final = 1000  # milliseconds between two looks for publishes that had no answer
+
+
+class ControlHooks(Protocol):
+    """What the executor does when it is told to; called in the control thread."""
+
+    def stopping(self) -> None:
+        """The worker shuts down: tell the tasks."""
+
+    def cancel(self, number: int, why: str) -> None:
+        """Cancel one coroutine task."""
+
+    def cancel_async(self) -> None:
+        """Cancel all coroutine tasks."""
+
+    def stack(self, number: int) -> str:
+        """Where a task stands."""
+
+    def inbox_ended(self) -> None:
+        """An inbox that this thread reads has come to its end."""
+
+
+class ControlThread(threading.Thread):
+    """Reads the control socket.
+
+    Args:
+        sock: the control socket.
+        inboxes: the deliveries that have to be given back on request.
+        publisher: gets the answers to publishes.
+        hooks: everything else.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        outlet: ControlWriter,
+        inboxes: Sequence[Inbox],
+        publisher: PipePublisher,
+        hooks: ControlHooks,
+    ) -> None:
+        super().__init__(name="rmqwork-control", daemon=True)
+        self._sock = sock
+        self._outlet = outlet
+        self._inboxes = inboxes
+        self._publisher = publisher
+        self._hooks = hooks
+        self._unpacker = Unpacker()
+        self._draining: dict[int, Inbox] = {}
+        self._closed = False
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the worker process is gone, or this one."""
+        control = self._sock.fileno()
+        while True:
+            for fd, _ in self._poller.poll(_TICK):
+                if fd == control:
+                    self._receive()
+                elif inbox := self._draining.get(fd):
+                    self._drain(fd, inbox)
+            self._publisher.expire(time.monotonic())
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except OSError:
+            data = b""
+        if not data:
+            self._worker_is_gone()
+        for message in self._unpacker.feed(data):
+            self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case ("published", request, values):
+                self._publisher.published(request, values)
+            case ("ping", number):
+                self._outlet.send((("pong", number),))
+            case ("give-back", None) | ("exit",):
+                self._give_back()
+            case ("give-back", numbers):
+                for inbox in self._inboxes:
+                    inbox.withdraw(numbers)
+            case ("stopping",):
+                self._hooks.stopping()
+            case ("cancel", number, why):
+                self._hooks.cancel(number, why)
+            case ("cancel-async",):
+                self._hooks.cancel_async()
+            case ("stack", request, number):
+                self._outlet.send((("stack", request, self._hooks.stack(number)),))
+            case ("log-level", logger, level):
+                logging.getLogger(logger).setLevel(level)
+
+    def _give_back(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for inbox in self._inboxes:
+            if inbox.close():
+                self._draining[inbox.fileno()] = inbox
+                self._poller.register(inbox.fileno(), select.POLLIN)
+
+    def _drain(self, fd: int, inbox: Inbox) -> None:
+        inbox.drain()
+        if inbox.ended:
+            self._poller.unregister(fd)
+            del self._draining[fd]
+            self._hooks.inbox_ended()
+
+    def _worker_is_gone(self) -> None:
+        """Leave, with all that tasks have started: nobody is there to take an outcome."""
+        self._publisher.abandon("the worker process is gone")
+        if os.getpgrp() == os.getpid():
+            with suppress(OSError):
+                os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(EXIT_WORKER_GONE)

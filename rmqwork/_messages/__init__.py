@@ -1,0 +1,1 @@
+"""A message as a class, as bytes and as headers."""

@@ -1,0 +1,1 @@
+"""The way of publications to the broker and of their confirms back."""

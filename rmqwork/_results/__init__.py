@@ -1,0 +1,1 @@
+"""Results of tasks: records, back ends and `AsyncResult`."""

@@ -1,0 +1,185 @@
+"""How an app asks for results: which publications carry what, and what their publisher gets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from rmqwork._results.backends import is_store, open_store
+from rmqwork._results.port import ResultBackend
+from rmqwork._results.result import AsyncResult, Source
+from rmqwork.errors import BrokerUnavailable, ResultsDisabled
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork._tasks.publishing import Publishing
+
+
+_making = threading.Lock()
+
+
+class ResultClient:
+    """The results of one app, as those see them who publish.
+
+    Args:
+        app: it.
+    """
+
+    def __init__(self, app: Publishing) -> None:
+        self._app = app
+        self._url = app.settings.results
+        self._backend: ResultBackend | None = None
+        self._pid = 0
+
+    @property
+    def backend(self) -> ResultBackend | None:
+        """The back end, made in this process on first use; None: the app keeps no results."""
+        if self._url is None:
+            return None
+        if self._backend is None or self._pid != os.getpid():
+            with _making:
+                if self._backend is None or self._pid != os.getpid():
+                    self._backend, self._pid = self._make(self._url), os.getpid()
+        return self._backend
+
+    def _make(self, url: str) -> ResultBackend:
+        app = self._app
+        if is_store(url):
+            from rmqwork._results.polling import StoredResults
+
+            return StoredResults(lambda: open_store(url))
+        from rmqwork._results.rpc import RpcResults
+        from rmqwork._transport.connecting import connect
+
+        settings = app.settings
+        connector = connect(settings.broker, settings.heartbeat)
+        return RpcResults(connector, app.name, settings.results_ttl)
+
+    # ── before and after a publish ────────────────────────────────────────────────────────────
+
+    def begin(self, timeout: float | None) -> None:
+        """Make sure that replies have somewhere to go.
+
+        Args:
+            timeout: seconds; None = ``publish_timeout``.
+
+        Raises:
+            BrokerUnavailable: the reply queue could not be made in time.
+            ConfigurationError: it cannot be made.
+        """
+        waiting = None if self._url is None else self._beginning()
+        if waiting is None:
+            return
+        timeout = timeout or self._app.settings.publish_timeout
+        try:
+            waiting.result(timeout)
+        except TimeoutError:
+            raise self._not_ready(timeout) from None
+
+    async def abegin(self, timeout: float | None) -> None:
+        """`begin` for asyncio."""
+        waiting = None if self._url is None else self._beginning()
+        if waiting is None:
+            return
+        timeout = timeout or self._app.settings.publish_timeout
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), timeout)
+        except TimeoutError:
+            raise self._not_ready(timeout) from None
+
+    def _beginning(self) -> Future[None] | None:
+        backend = self.backend
+        return None if backend is None else backend.ready()
+
+    def _not_ready(self, timeout: float) -> BrokerUnavailable:
+        backend = self.backend
+        problem = "" if backend is None else backend.problem
+        return BrokerUnavailable(
+            f"nothing was published: the queue for replies (results='rpc://') could not be made "
+            f"within {timeout:g} s: {problem or 'no connection'}"
+        )
+
+    def reply_to(self, task: str) -> str | None:
+        """What a publication of a task carries for its answer."""
+        backend = self.backend if self._wanted(task) else None
+        return None if backend is None else backend.reply_to
+
+    def result(self, publication: Publication) -> AsyncResult[Any]:
+        """What the publisher of a message gets; to be made before it is sent."""
+        task_id, name = publication.message_id, publication.type or ""
+        backend = self.backend if self._wanted(name) else None
+        if backend is None:
+            return AsyncResult(task_id, name, app=self._app)
+        source = self._source(backend, task_id, name, new=True)
+        return AsyncResult(task_id, name, source, app=self._app)
+
+    @property
+    def reply_queue(self) -> str | None:
+        """What the publications of a workflow carry for the answers of its steps."""
+        backend = self.backend
+        return None if backend is None else backend.reply_to
+
+    def result_in(
+        self,
+        task_id: str,
+        name: str,
+        parent: AsyncResult[Any] | None,
+        links: Sequence[AsyncResult[Any]],
+    ) -> AsyncResult[Any]:
+        """The result of a step of a workflow; to be made before the first is sent.
+
+        Args:
+            task_id: the id that its message will have.
+            name: the task's.
+            parent: the result of the step before it.
+            links: the results of what starts with its value.
+        """
+        backend = self.backend if self._wanted(name) else None
+        source = None
+        if backend is not None:
+            source = self._source(backend, task_id, name, new=True)
+        return AsyncResult(task_id, name, source, parent=parent, children=links, app=self._app)
+
+    def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
+        """The result of a task that was published somewhere; see `Publishing.result`."""
+        backend = self.backend
+        if backend is None:
+            raise ResultsDisabled(
+                f"App {self._app.name!r} keeps no results; give it results='redis://…' or a "
+                "database"
+            )
+        source = self._source(backend, task_id, task, new=False)
+        return AsyncResult(task_id, task, source, app=self._app)
+
+    def close(self) -> None:
+        """Let go of the back end; the next use makes another."""
+        backend, self._backend = self._backend, None
+        if backend is not None and self._pid == os.getpid():
+            backend.close()
+
+    def _wanted(self, name: str) -> bool:
+        if self._url is None:
+            return False
+        task = self._app.tasks.get(name)
+        return task is None or not task.task_options.ignore_result
+
+    def _source(self, backend: ResultBackend, task_id: str, name: str, *, new: bool) -> Source:
+        task = self._app.tasks.get(name)
+        entry = backend.expect(task_id) if new else backend.entry(task_id, name)
+        if task is None:
+            return Source(backend, entry, in_worker=self._app.publishes_in_worker)
+        return Source(backend, entry, task.values, lambda: task.each, self._app.publishes_in_worker)
+
+
+def _forked() -> None:
+    """A forked child has a lock that nobody holds."""
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,88 @@
+"""The result ports: what a client asks of a back end, and what a worker asks of a store.
+
+With ``rpc://`` the worker process publishes replies, and there is no store. With Redis or SQL the
+executor writes into the store before it reports its outcome, and clients read from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from typing import Protocol
+
+from rmqwork._results.pending import PendingResult
+from rmqwork._results.record import Record
+
+
+class ResultBackend(Protocol):
+    """A client's way to results. All methods may be called from any thread."""
+
+    @property
+    def reply_to(self) -> str | None:
+        """What publications carry, so that workers know where to answer; None: nothing."""
+
+    def ready(self) -> Future[None] | None:
+        """Before a publish: None when it can go ahead, or what to wait for.
+
+        The future raises `ConfigurationError` when it can never be ready.
+        """
+
+    @property
+    def problem(self) -> str:
+        """Why it is not ready."""
+
+    def expect(self, task_id: str) -> PendingResult:
+        """A task is about to be published, whose result somebody may want."""
+
+    def entry(self, task_id: str, task: str) -> PendingResult:
+        """The entry of a task that was published somewhere, some time.
+
+        Raises:
+            ResultsDisabled: its result cannot be had here.
+        """
+
+    def watch(self, entry: PendingResult) -> Future[Record]:
+        """Begin to look out for the final word; returns its future.
+
+        Raises:
+            ResultsDisabled: its result cannot be had here.
+        """
+
+    def latest(self, entry: PendingResult) -> Record | None:
+        """What is known now; None = nothing. May wait for a store."""
+
+    def forget(self, entry: PendingResult) -> None:
+        """Delete the result."""
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class Store(Protocol):
+    """Records by key, each for some time. Calls block, and may come from any thread."""
+
+    def put(self, key: str, body: bytes, ttl: float) -> None:
+        """Write a record.
+
+        Args:
+            key: at most 255 bytes.
+            body: of the record.
+            ttl: seconds that it is kept.
+
+        Raises:
+            Exception: whatever the driver raises when the store cannot be had.
+        """
+
+    def fetch(self, keys: Collection[str]) -> Mapping[str, bytes]:
+        """The records of these keys, as far as there are any. Raises as `put`."""
+
+    def delete(self, keys: Collection[str]) -> None:
+        """Delete the records of these keys. Raises as `put`."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def progress_key(task_id: str) -> str:
+    """Where a store keeps what is not final, so that nothing goes over a final word."""
+    return f"{task_id}:p"

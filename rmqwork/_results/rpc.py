@@ -1,0 +1,265 @@
+"""Results as replies over RabbitMQ, to the process that has published the task.
+
+Each process has one reply queue: named, durable, not exclusive, so that it survives a lost
+connection and a restart of the broker. It stays bounded: by its length (the oldest go), by the
+time that replies are kept, and by its own expiry when nobody reads it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from time import monotonic
+from typing import Final
+
+from rmqwork._messages.ids import uuid7
+from rmqwork._publisher.publisher import STABLE, backoff
+from rmqwork._results.pending import PendingResult
+from rmqwork._results.record import Record, read
+from rmqwork._topology.topology import DeclareQueue
+from rmqwork._transport.port import Connector, ConsumeChannel, Link
+from rmqwork.errors import ConfigurationError, ResultsDisabled
+from rmqwork.types import Delivery
+
+_log = logging.getLogger("rmqwork.results")
+_PREFETCH: Final = 1000
+_MOST_REPLIES: Final = 100_000
+_MOST_BYTES: Final = 256 << 20
+_KEPT_AFTER_END: Final = (60.0, 1800.0)
+_CLOSE_TIMEOUT: Final = 5.0
+_live: weakref.WeakSet[RpcResults] = weakref.WeakSet()
+_parents: list[object] = []
+"""Loops and links of the parent, kept in a forked child so that nothing finalises them there."""
+
+
+def reply_queue(app: str, ttl: float) -> DeclareQueue:
+    """A reply queue with a new name.
+
+    Args:
+        app: the app's name.
+        ttl: seconds that a reply is kept.
+    """
+    least, most = _KEPT_AFTER_END
+    return DeclareQueue(
+        f"rmqwork.replies.{app[:150]}.{uuid7()}",
+        {
+            "x-queue-type": "classic",
+            "x-expires": round(min(max(ttl, least), most) * 1000),
+            "x-message-ttl": round(ttl * 1000),
+            "x-max-length": _MOST_REPLIES,
+            "x-max-length-bytes": _MOST_BYTES,
+            "x-overflow": "drop-head",
+        },
+    )
+
+
+class RpcResults:
+    """A `rmqwork._results.port.ResultBackend` with a connection and a thread of its own.
+
+    Both begin with the first publication that wants a result. What nobody holds an `AsyncResult`
+    of any more is dropped when it arrives. Made anew by the app after a fork.
+
+    Args:
+        connector: where connections come from.
+        app: the app's name.
+        ttl: seconds that a reply is kept.
+    """
+
+    def __init__(self, connector: Connector, app: str, ttl: float) -> None:
+        self._connector = connector
+        self._app = app
+        self._queue = reply_queue(app, ttl)
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._entries: weakref.WeakValueDictionary[str, PendingResult] = (
+            weakref.WeakValueDictionary()
+        )
+        self._ready: Future[None] | None = None
+        self._is_ready = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._ended: asyncio.Event | None = None
+        self._closing = False
+        self.problem = ""
+        _live.add(self)
+
+    @property
+    def reply_to(self) -> str:
+        """The name of the reply queue."""
+        return self._queue.name
+
+    def ready(self) -> Future[None] | None:
+        """None once the reply queue exists and is read; see the port."""
+        if self._is_ready:
+            return None
+        with self._lock:
+            if self._ready is None:
+                self._ready = Future()
+                self._ready.set_running_or_notify_cancel()
+                self._thread = threading.Thread(
+                    target=self._main, name="rmqwork-replies", daemon=True
+                )
+                self._thread.start()
+            return self._ready
+
+    def expect(self, task_id: str) -> PendingResult:
+        """See the port."""
+        entry = self._entries.get(task_id)
+        if entry is None:
+            entry = self._entries[task_id] = PendingResult(task_id)
+        return entry
+
+    def entry(self, task_id: str, task: str) -> PendingResult:
+        """See the port."""
+        entry = self._entries.get(task_id)
+        if entry is None:
+            raise ResultsDisabled(
+                f"task {task!r} ({task_id}): with rpc:// a result goes to the process that has "
+                "published the task, while it holds the AsyncResult; to ask from elsewhere, use "
+                "results='redis://…' or a database"
+            )
+        return entry
+
+    def watch(self, entry: PendingResult) -> Future[Record]:
+        """See the port."""
+        if self._pid != os.getpid():
+            raise ResultsDisabled(
+                f"task {entry.task_id} was published before this process was forked, and with "
+                "rpc:// its result goes to the parent; use results='redis://…' or a database"
+            )
+        return entry.final
+
+    def latest(self, entry: PendingResult) -> Record | None:
+        """What has arrived; see the port."""
+        self.watch(entry)
+        return entry.latest
+
+    def forget(self, entry: PendingResult) -> None:
+        """Drop what still arrives; see the port."""
+        self._entries.pop(entry.task_id, None)
+        entry.fail(ResultsDisabled(f"the result of {entry.task_id} was forgotten"))
+
+    def close(self) -> None:
+        """Delete the reply queue, disconnect; who still waits is told."""
+        loop, thread = self._loop, self._thread
+        if self._pid != os.getpid() or loop is None or thread is None or not thread.is_alive():
+            return
+        with contextlib.suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result(_CLOSE_TIMEOUT)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CLOSE_TIMEOUT)
+        for entry in list(self._entries.values()):
+            entry.fail(ResultsDisabled("this app was closed; its results are gone"))
+
+    # ── in the thread ─────────────────────────────────────────────────────────────────────────
+
+    def _main(self) -> None:
+        loop = self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self._task = loop.create_task(self._run())
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+
+    async def _run(self) -> None:
+        attempt = 0
+        while not self._closing:
+            began = monotonic()
+            try:
+                await self._connected_once()
+            except ConfigurationError as error:
+                self.problem = str(error)
+                if not self._is_ready and self._ready is not None:
+                    ready, self._ready = self._ready, None
+                    ready.set_exception(error)
+                    asyncio.get_running_loop().stop()
+                    return
+                _log.error("replies cannot be received: %s", error)
+            except Exception as error:
+                self.problem = str(error)
+                _log.debug("replies: %s", error)
+            attempt = 0 if monotonic() - began > STABLE else attempt + 1
+            if not self._closing:
+                await asyncio.sleep(backoff(attempt))
+
+    async def _connected_once(self) -> None:
+        """Connect, and take in replies until the connection or the consumer ends."""
+        link = self._link = await self._connector.open(f"{self._app} (replies)")
+        ended = self._ended = asyncio.Event()
+
+        def end(reason: str) -> None:
+            self.problem = reason
+            ended.set()
+
+        link.on_lost(end)
+        try:
+            await link.declare([self._queue])
+            channel = await link.open_consuming(end)
+            await channel.consume(
+                self._queue.name,
+                prefetch=_PREFETCH,
+                deliver=self._deliver(channel),
+                cancelled=end,
+            )
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(None)
+            self._is_ready = True
+            await ended.wait()
+            if not self._closing:
+                _log.warning("replies: %s; connecting again", self.problem)
+        finally:
+            if link.is_open:
+                await link.close()
+            self._link = None
+
+    def _deliver(self, channel: ConsumeChannel) -> Callable[[Delivery], None]:
+        def deliver(delivery: Delivery) -> None:
+            channel.ack(delivery)
+            entry = self._entries.get(delivery.correlation_id or "")
+            if entry is not None:
+                entry.update(read(delivery.body))
+
+        return deliver
+
+    async def _end(self) -> None:
+        self._closing, link = True, self._link
+        if link is not None and link.is_open:
+            with contextlib.suppress(Exception):
+                await link.delete_queue(self._queue.name)
+        if self._ended is not None:
+            self._ended.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,), timeout=_CLOSE_TIMEOUT / 2)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _in_forked_child(self) -> None:
+        if self._link is not None:
+            self._link.release()
+        _parents.append((self._loop, self._thread, self._task, self._link, self._lock))
+        self._lock = threading.Lock()
+
+
+def _forked() -> None:
+    for results in tuple(_live):
+        results._in_forked_child()
+
+
+def _exiting() -> None:
+    for results in tuple(_live):
+        results.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+atexit.register(_exiting)

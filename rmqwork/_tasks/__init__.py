@@ -1,0 +1,1 @@
+"""`App`, `Task`, and the run of a task's function."""

@@ -1,0 +1,378 @@
+"""Running one task in an executor, from the bytes of its message to an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from time import perf_counter
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from rmqwork._messages import headers as names
+from rmqwork._messages.codec import JSON, MAX_MESSAGE_SIZE, plain_body, version_of
+from rmqwork._results.writing import Keep, ResultEncoder, keeper_of, keeping
+from rmqwork._tasks.context import NEVER, Context, Progress, Signal
+from rmqwork._tasks.evidence import text_of
+from rmqwork._tasks.failing import outcome_of_error
+from rmqwork._tasks.retry import Retry
+from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
+from rmqwork.types import (
+    Evidence,
+    Failure,
+    Outcome,
+    Reason,
+    Success,
+    TaskControl,
+    TimeLimitReached,
+)
+
+if TYPE_CHECKING:
+    from rmqwork._tasks.app import App
+    from rmqwork._tasks.task import Task
+
+_NONE: Final[Mapping[str, Any]] = {}
+_MUTABLE: Final = (list, dict, set, bytearray)
+
+
+class RunPlan:
+    """All that running a task needs, looked up once.
+
+    Args:
+        task: the task.
+        policy: its retry policy; None = one attempt.
+        watched: whether middleware wants to see its runs.
+        kept: whether its results go into a store.
+        tracked: whether a result says that the task has started.
+        max_size: bytes of a result at most.
+    """
+
+    __slots__ = (
+        "answers",
+        "answers_each",
+        "call",
+        "direct",
+        "fresh",
+        "function",
+        "is_async",
+        "kept",
+        "load",
+        "max_attempts",
+        "name",
+        "policy",
+        "positional",
+        "takes_message",
+        "time_limit",
+        "tracked",
+        "version",
+    )
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        policy: Retry | None,
+        *,
+        watched: bool,
+        kept: bool = False,
+        tracked: bool = False,
+        max_size: int = MAX_MESSAGE_SIZE,
+    ) -> None:
+        body = task.body
+        self.name = task.name
+        self.load: Callable[[bytes, int], Any] = body.load
+        self.version = body.version
+        self.call = task.call
+        self.function = task.function
+        self.is_async = task.parameters.is_async
+        self.policy = policy
+        self.max_attempts = 1 if policy is None else policy.max_attempts
+        self.time_limit = task.task_options.time_limit
+        self.takes_message = task.parameters.message is not None
+        self.positional = tuple(
+            argument
+            for argument in task.parameters.arguments
+            if argument.kind is inspect.Parameter.POSITIONAL_ONLY
+        )
+        self.fresh = {
+            argument.name: argument.default
+            for argument in task.parameters.arguments
+            if isinstance(argument.default, _MUTABLE)
+        }
+        self.tracked = tracked and not task.task_options.ignore_result
+        self.direct = not (watched or self.tracked or task.call.injects)
+        self.kept = kept and not task.task_options.ignore_result
+        self.answers = ResultEncoder(task.name, lambda: task.values, max_size)
+        self.answers_each = ResultEncoder(task.name, lambda: task.each, max_size, each=True)
+
+    def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """A message, or arguments by name, as the function is to be called with them."""
+        if self.takes_message:
+            return (value,), _NONE
+        if self.fresh:  # a run must not find what an earlier one has left in a default
+            value = {**deepcopy(self.fresh), **value}
+        if not self.positional:
+            return (), value
+        left = dict(value)
+        given = [argument.name in left for argument in self.positional]
+        last = max((index for index, there in enumerate(given) if there), default=-1)
+        args = tuple(
+            left.pop(argument.name, argument.default) for argument in self.positional[: last + 1]
+        )
+        return args, left
+
+
+class Prepared:
+    """A delivery that was decoded and validated, and can be run."""
+
+    __slots__ = ("answer", "args", "attempt", "ctx", "kwargs", "plan", "published", "value")
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        value: Any,
+        ctx: Context | None,
+        attempt: int,
+        published: float | None,
+        wanted: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.answer: Callable[[object], bytes] | None = plan.answers.record if wanted else None
+        self.value = value
+        self.args, self.kwargs = plan.arguments(value)
+        self.ctx = ctx
+        self.attempt = attempt
+        self.published = published
+
+    @property
+    def task_name(self) -> str:
+        """The task's name."""
+        return self.plan.name
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that the run may take."""
+        return self.plan.time_limit
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since the message was first published, if it says when."""
+        return None if self.published is None else max(0.0, time.time() - self.published)
+
+
+class TaskRunner:
+    """Runs the tasks of an app in this process.
+
+    Args:
+        app: a loaded app.
+        state: what its lifespan has yielded.
+        stopping: set when the worker shuts down.
+        progress: told how far a task is: the delivery's number, current, total.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        state: object = None,
+        stopping: Signal = NEVER,
+        progress: Callable[[int, float, float | None], None] | None = None,
+    ) -> None:
+        self._state = state
+        self._stopping = stopping
+        self._progress = progress
+        self._hooks = app.hooks
+        self._seal = app.seal
+        watched = bool(app.hooks.before_execute or app.hooks.after_execute)
+        settings = app.settings
+        self._keeper = keeper_of(settings, stopping.wait)
+        self._plans = plans = {
+            name: RunPlan(
+                task,
+                app.policy(task),
+                watched=watched,
+                kept=self._keeper is not None,
+                tracked=settings.track_started and settings.results is not None,
+                max_size=settings.max_message_size,
+            )
+            for name, task in app.tasks.items()
+        }
+        self._each: dict[str, RunPlan] = {}
+        self.keep: Keep | None = None
+        if self._keeper is not None:
+            self.keep = keeping(self._keeper, lambda name: name not in plans or plans[name].kept)
+
+    def prepare(self, message: tuple[Any, ...]) -> Prepared | Failure:
+        """Decode and validate a delivery.
+
+        Args:
+            message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
+                None, content_type, extras or None)``, see docs/explanation/architecture.md;
+                ``extras`` may have ``content_encoding``, ``timestamp``, and ``reply`` or ``value``
+                (somebody, or what comes next, wants the result).
+
+        Returns:
+            what `run` or `arun` takes; or why the message cannot be run.
+        """
+        _, number, queue, task, body, attempt, again, task_id, headers, kind, extras = message
+        plan = self._plans.get(task)
+        if plan is None:
+            text = f"no task {task!r} is known here"
+            return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
+        try:
+            if self._seal is not None:
+                body, kind = self._seal.open(task, task_id, body, kind, headers or _NONE)
+            if kind != JSON or extras:
+                body = plain_body(body, kind, extras and extras.get("content_encoding"))
+            version = version_of(headers and headers.get(names.VERSION))
+            if headers and names.EACH in headers:
+                plan = self._plan_of_each(plan)
+            value = plan.load(body, version)
+        except InvalidMessage as error:
+            evidence = Evidence("InvalidMessage", text_of(error))
+            return Failure(0.0, Reason.INVALID_MESSAGE, evidence)
+        except UnknownTask as error:
+            return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text_of(error)))
+        ctx = None
+        if not plan.direct:
+            ctx = self._context(plan, number, queue, attempt, again, task_id, headers)
+        if not extras:
+            return Prepared(plan, value, ctx, attempt, None, plan.kept)
+        wanted = plan.kept or "reply" in extras or "value" in extras
+        return Prepared(plan, value, ctx, attempt, extras.get("timestamp"), wanted)
+
+    def run(self, prepared: Prepared) -> Outcome:
+        """Run a sync task in this thread.
+
+        Raises:
+            TimeLimitReached: raised from outside; `timed_out` says what becomes of the run.
+        """
+        plan, ctx = prepared.plan, prepared.ctx
+        start = perf_counter()
+        outcome: Outcome
+        try:
+            if ctx is None:
+                result = plan.function(*prepared.args, **prepared.kwargs)
+            else:
+                self._executing(ctx, prepared)
+                result = plan.call.run(ctx, prepared.args, prepared.kwargs)
+            if type(result) is CoroutineType:
+                result.close()
+                raise TypeError("a sync task returned a coroutine; declare it with `async def`")
+            outcome = _succeeded(prepared, result, start)
+        except TimeLimitReached:
+            raise
+        except BaseException as error:
+            outcome = outcome_of_error(prepared, error, perf_counter() - start)
+        if ctx is not None:
+            self._hooks.executed(ctx, outcome)
+        return outcome
+
+    async def arun(
+        self, prepared: Prepared, ended: Callable[[], bool] = lambda: True
+    ) -> Outcome | None:
+        """Run an async task; None when the worker has cancelled it: to be handed back.
+
+        Args:
+            prepared: what to run.
+            ended: whether it was the worker that cancelled it. A task that is cancelled by itself,
+                or by a library, has failed: handed back, it would come again at once, for ever.
+        """
+        plan, ctx = prepared.plan, prepared.ctx
+        start = perf_counter()
+        outcome: Outcome
+        scope = asyncio.timeout(plan.time_limit)
+        try:
+            async with scope:
+                if ctx is None:
+                    result = await plan.function(*prepared.args, **prepared.kwargs)
+                else:
+                    self._executing(ctx, prepared)
+                    result = await plan.call.arun(ctx, prepared.args, prepared.kwargs)
+            outcome = _succeeded(prepared, result, start)
+        except TaskControl as error:
+            outcome = outcome_of_error(prepared, error, perf_counter() - start)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() and ended():
+                return None  # whatever it raised then, it was not its own fault
+            if isinstance(error, TimeoutError) and scope.expired():
+                return self.timed_out(prepared, plan.time_limit or 0.0)
+            outcome = outcome_of_error(prepared, error, perf_counter() - start)
+        if ctx is not None:
+            self._hooks.executed(ctx, outcome)
+        return outcome
+
+    def _plan_of_each(self, plan: RunPlan) -> RunPlan:
+        """The plan of ``map`` and ``starmap``: one message, a list of calls."""
+        each = self._each.get(plan.name)
+        if each is None:
+            from rmqwork._tasks.map_run import EachPlan
+
+            each = self._each[plan.name] = EachPlan(plan)
+        return each
+
+    def _executing(self, ctx: Context, prepared: Prepared) -> None:
+        """What is to be done just before the task runs."""
+        if prepared.plan.tracked and prepared.answer is not None:
+            ctx.progress(0)
+        self._hooks.executing(ctx, prepared.value)
+
+    def timed_out(self, prepared: Prepared, seconds: float) -> Outcome:
+        """The outcome of a run that was stopped at its time limit of so many seconds."""
+        error = TimeLimitExceeded(f"it ran for its time limit of {seconds:g} s")
+        outcome = outcome_of_error(prepared, error, seconds)
+        if prepared.ctx is not None:
+            self._hooks.executed(prepared.ctx, outcome)
+        return outcome
+
+    def _context(
+        self,
+        plan: RunPlan,
+        number: int,
+        queue: str,
+        attempt: int,
+        redelivered: bool,
+        task_id: str,
+        headers: Mapping[str, Any] | None,
+    ) -> Context:
+        options: dict[str, Any] = {}
+        if plan.time_limit is not None:
+            options["deadline"] = time.time() + plan.time_limit
+        if self._progress is not None:
+            options["progress"] = self._progress_of(number, task_id if plan.kept else None)
+        return Context(
+            task_id,
+            plan.name,
+            self._state,
+            attempt=attempt,
+            max_attempts=plan.max_attempts,
+            queue=queue,
+            headers=_users_headers(headers) if headers else None,
+            redelivered=redelivered,
+            stopping=self._stopping,
+            **options,
+        )
+
+    def _progress_of(self, number: int, kept_as: str | None) -> Progress:
+        tell, keeper = self._progress, self._keeper
+        assert tell is not None
+        if keeper is None or kept_as is None:
+            return lambda current, total: tell(number, current, total)
+
+        def both(current: float, total: float | None) -> None:
+            keeper.progress(kept_as, current, total)
+            tell(number, current, total)
+
+        return both
+
+
+def _succeeded(prepared: Prepared, value: object, start: float) -> Success:
+    """The outcome of a run that returned a value."""
+    duration = perf_counter() - start
+    answer = prepared.answer
+    return Success(duration) if answer is None else Success(duration, answer(value))
+
+
+def _users_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: val for key, val in headers.items() if not key.startswith(("rmqwork-", "x-"))}

@@ -1,0 +1,230 @@
+"""Where tasks are declared: ``@app.task``, and `TaskSet` for libraries that have no app."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from rmqwork._messages.message import TaskMessage, check_task_name
+from rmqwork._tasks.context import Context
+from rmqwork._tasks.dependencies import Overrides
+from rmqwork._tasks.retry import Retry
+from rmqwork._tasks.task import AsyncTask, Task, make_task
+from rmqwork.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rmqwork._tasks.app import App
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=TaskMessage)
+_Coroutine = Coroutine[Any, Any, R]
+
+
+class TaskDecorator(Protocol):
+    """What ``@app.task(...)`` gives: makes a `Task` of a function."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[M, ...], _Coroutine[R]], /
+    ) -> AsyncTask[[M], R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[M, ...], R], /) -> Task[[M], R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context[Any], P], _Coroutine[R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, _Coroutine[R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class TaskRegistry:
+    """Tasks by name; an `App`, or a `TaskSet`.
+
+    Args:
+        name: in front of the names of function-style tasks.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = check_task_name(name, f"{type(self).__name__}({name!r})")
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.overrides = Overrides()
+
+    @property
+    def app(self) -> App:
+        """The app that publishes for these tasks."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> Any:
+        """What the app's lifespan has yielded in this process; None elsewhere."""
+        raise NotImplementedError
+
+    @overload
+    def task(
+        self, function: Callable[Concatenate[M, ...], _Coroutine[R]], /
+    ) -> AsyncTask[[M], R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[M, ...], R], /) -> Task[[M], R]: ...
+    @overload
+    def task(
+        self, function: Callable[Concatenate[Context[Any], P], _Coroutine[R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, _Coroutine[R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        retry: Retry | None = None,
+        time_limit: float | None = None,
+        hard_time_limit: float | None = None,
+        isolated: bool = False,
+        ignore_result: bool = False,
+        partition_key: str | None = None,
+    ) -> TaskDecorator: ...
+
+    def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Make a task of a function: ``@app.task``, or ``@app.task(retry=..., time_limit=...)``.
+
+        A function whose first parameter is a `TaskMessage` takes such messages; what follows is
+        injected. Any other is called with the arguments of ``delay``; a `Context`, if it wants one,
+        comes first, and dependencies have a ``Depends(...)`` default.
+
+        Args:
+            function: sync or async.
+            name: of the task; default ``<app.name>.<function>``, or what the message class says.
+            queue: for its messages (function style).
+            retry: its policy; default: the app's, or one attempt.
+            time_limit: seconds after which a run is stopped.
+            hard_time_limit: seconds after which the process that runs it is killed.
+            isolated: whether each run gets a process of its own.
+            ignore_result: whether nobody wants its result.
+            partition_key: the parameter that chooses among the partitions of its queue (function
+                style).
+
+        Raises:
+            ConfigurationError: the function, its name or an option cannot be used; or there is a
+                task of that name.
+        """
+        if function is not None:
+            return self._declare(function, options, _locals_of_caller())
+
+        def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+            return self._declare(function, options, _locals_of_caller())
+
+        return decorate
+
+    def _declare(
+        self,
+        function: Callable[..., Any],
+        options: Mapping[str, Any],
+        localns: Mapping[str, Any] | None,
+    ) -> Task[..., Any]:
+        task = make_task(self, function, options, localns)
+        self.register(task)
+        return task
+
+    def register(self, task: Task[..., Any]) -> None:
+        """Add a task.
+
+        Raises:
+            ConfigurationError: there is another of that name.
+        """
+        other = self.tasks.get(task.name)
+        if other is not None and other is not task and not _declared_again(other, task):
+            raise ConfigurationError(
+                f"{type(self).__name__} {self.name!r}: there are two tasks named {task.name!r}: "
+                f"{_place(other)} and {_place(task)}; give one of them another name="
+            )
+        self.tasks[task.name] = task
+
+
+class TaskSet(TaskRegistry):
+    """Tasks of a library that has no app; ``app.add(task_set)`` makes them an app's.
+
+        tasks = TaskSet("billing")
+
+        @tasks.task
+        def charge(customer: int) -> None: ...
+
+    Args:
+        name: in front of the names of function-style tasks.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._apps: weakref.WeakSet[App] = weakref.WeakSet()
+
+    @property
+    def app(self) -> App:
+        """The one app that the set was added to.
+
+        Raises:
+            ConfigurationError: there is none, or more than one.
+        """
+        apps = list(self._apps)
+        if len(apps) == 1:
+            return apps[0]
+        if not apps:
+            raise ConfigurationError(
+                f"task set {self.name!r} belongs to no app yet; call app.add(task_set) first"
+            )
+        raise ConfigurationError(
+            f"task set {self.name!r} belongs to the apps "
+            f"{', '.join(sorted(repr(app.name) for app in apps))}; say which one publishes: "
+            "app.send_task(name, {…}) or app.publish(message)"
+        )
+
+    @property
+    def state(self) -> Any:
+        """That of its app, if it has one."""
+        apps = list(self._apps)
+        return apps[0].state if len(apps) == 1 else None
+
+    def register(self, task: Task[..., Any]) -> None:
+        """See `TaskRegistry.register`."""
+        super().register(task)
+        for app in tuple(self._apps):
+            app.register(task)
+
+    def join(self, app: App) -> None:
+        """Become part of an app; called by ``app.add``."""
+        for task in self.tasks.values():
+            app.register(task)
+        self._apps.add(app)
+
+
+def _locals_of_caller() -> Mapping[str, Any] | None:
+    """The local names where a task is declared; None in a module, whose names are known anyway."""
+    frame = sys._getframe(2)
+    return None if frame.f_code.co_name == "<module>" else dict(frame.f_locals)
+
+
+def _declared_again(old: Task[..., Any], new: Task[..., Any]) -> bool:
+    """Whether a person has run the same lines again in a notebook or at a prompt."""
+    first, second = old.function, new.function
+    same = (first.__module__, first.__qualname__) == (second.__module__, second.__qualname__)
+    names = getattr(second, "__globals__", {})
+    return (
+        same and second.__module__ == "__main__" and (hasattr(sys, "ps1") or "get_ipython" in names)
+    )
+
+
+def _place(task: Task[..., Any]) -> str:
+    code = getattr(task.function, "__code__", None)
+    where = f" (line {code.co_firstlineno})" if code is not None else ""
+    return f"{task.function.__module__}.{task.function.__qualname__}{where}"

@@ -1,0 +1,100 @@
+"""Revoke tasks: the publisher's side of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rmqwork._control.wire import MOST_IDS, Command, caller, control_declarations
+from rmqwork._publisher import await_future
+from rmqwork.errors import ConfigurationError, PublishError, Unroutable
+from rmqwork.types import Publication
+
+if TYPE_CHECKING:
+    from rmqwork._results.result import AsyncResult
+    from rmqwork._tasks.publishing import Publishing
+
+_MARGIN = 10.0
+
+
+def revocations(
+    ids: str | AsyncResult[object] | Iterable[str | AsyncResult[object]],
+    workflows: str | Iterable[str],
+    terminate: bool,
+    undo: bool,
+) -> list[Publication]:
+    """The commands that revoke these, or take that back.
+
+    Raises:
+        ConfigurationError: nothing is named, or something that is no id.
+    """
+    tasks, flows = _ids(ids), _ids(workflows)
+    if not tasks and not flows:
+        raise ConfigurationError("revoke: name at least one task's id, or a workflow's")
+    by = caller()
+    how = {"undo": True} if undo else {"terminate": terminate}
+    commands = [
+        Command("revoke", {name: some[at : at + MOST_IDS], **how}, by=by)
+        for name, some in (("ids", tasks), ("workflows", flows))
+        for at in range(0, len(some), MOST_IDS)
+    ]
+    return [command.publication() for command in commands]
+
+
+def _ids(given: object) -> list[str]:
+    items = [given] if isinstance(given, str) or hasattr(given, "id") else given
+    if not isinstance(items, Iterable):
+        raise ConfigurationError(f"revoke takes ids of tasks, not {given!r}")
+    ids: list[str] = []
+    for item in items:
+        one = getattr(item, "id", item)
+        if not isinstance(one, str) or not one:
+            raise ConfigurationError(f"revoke takes ids of tasks, not {one!r}")
+        ids.append(one)
+    return ids
+
+
+def publish(app: Publishing, publications: Sequence[Publication]) -> None:
+    """Publish commands and wait for their confirms.
+
+    Raises:
+        PublishError: one is not confirmed.
+        ConfigurationError: this user may not make the control streams, and they are not there.
+    """
+    timeout = app.settings.publish_timeout
+    for last in (False, True):
+        results = app.port.submit(publications, timeout).result(timeout + _MARGIN)
+        if not _again(results, last):
+            return
+        asyncio.run(_declare(app))
+
+
+async def apublish(app: Publishing, publications: Sequence[Publication]) -> None:
+    """`publish` for asyncio."""
+    timeout = app.settings.publish_timeout
+    for last in (False, True):
+        future = app.port.submit(publications, timeout)
+        if not _again(await await_future.wait(future, timeout + _MARGIN), last):
+            return
+        await _declare(app)
+
+
+def _again(results: list[PublishError | None], last: bool) -> bool:
+    """Whether the streams have to be made first: no worker has been there yet."""
+    for error in results:
+        if error is not None:
+            if isinstance(error, Unroutable) and not last:
+                return True
+            raise error
+    return False
+
+
+async def _declare(app: Publishing) -> None:
+    from rmqwork._transport.connecting import connect
+
+    link = await connect(app.settings.broker, app.settings.heartbeat).open(f"{app.name} (control)")
+    try:
+        await link.declare(control_declarations())
+    finally:
+        await link.close()

@@ -1,0 +1,389 @@
+"""`Task`: a function that can be called here, or published to run elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from rmqwork._canvas import schemas
+from rmqwork._config import celery_names
+from rmqwork._messages.codec import (
+    ArgumentsBody,
+    Body,
+    MessageBody,
+    dump_arguments,
+    dump_message,
+)
+from rmqwork._messages.encoded import EncodedMessage, encode_message
+from rmqwork._messages.ids import uuid7
+from rmqwork._messages.message import TaskMessage, check_task_name, message_info
+from rmqwork._messages.options import NO_OPTIONS, CallOptions, merge, parse
+from rmqwork._results.values import Returns
+from rmqwork._tasks.arguments import Arguments
+from rmqwork._tasks.binding import ArgumentBinder
+from rmqwork._tasks.context import Context
+from rmqwork._tasks.dependencies import Injector
+from rmqwork._tasks.invocation import Invocation
+from rmqwork._tasks.parameters import Parameters, parameters_of
+from rmqwork._tasks.signature_methods import MakesSignatures
+from rmqwork._tasks.task_options import TaskOptions
+from rmqwork._topology.partitions import check_field
+from rmqwork.errors import ConfigurationError, InvalidMessage
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from rmqwork._messages.options import PublishOptions
+    from rmqwork._results.result import AsyncResult
+    from rmqwork._results.values import Values
+    from rmqwork._tasks.registry import TaskRegistry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(MakesSignatures[P, R]):
+    """What ``@app.task`` makes of a function.
+
+    Calling it runs the function here; ``delay`` and its relatives publish a message. All of them
+    are typed like the function, without what is injected.
+
+    Attributes:
+        name: by which messages name it.
+        function: as it was written.
+        task_options: what ``@app.task(...)`` said.
+        parameters: who fills which parameter.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        function: Callable[..., Any],
+        parameters: Parameters,
+        name: str,
+        task_options: TaskOptions,
+        injector: Injector | None,
+        returns: Returns,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.registry = registry
+        self.function = function
+        self.parameters = parameters
+        self.name = name
+        self.task_options = task_options
+        self._injector = injector
+        self._returns = returns
+        self._options = NO_OPTIONS
+
+    # ── here ──────────────────────────────────────────────────────────────────────────────────
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, with its context and its dependencies."""
+        call = self.call
+        if not call.injects:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return call.run(self._context_here(), args, kwargs)  # type: ignore[no-any-return]
+
+    def _context_here(self) -> Context:
+        return Context(uuid7(), self.name, self.registry.state)
+
+    # ── elsewhere ─────────────────────────────────────────────────────────────────────────────
+
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Publish a message for this task; returns when the broker has confirmed it.
+
+        Raises:
+            InvalidMessage: the arguments do not fit.
+            PublishError: the broker did not take it, or nobody knows.
+        """
+        return self.registry.app.publish_encoded(
+            self.encode(args, kwargs), self._options, ("delay", "adelay")
+        )
+
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """`delay` for asyncio."""
+        return await self.registry.app.apublish_encoded(self.encode(args, kwargs), self._options)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> AsyncResult[R]:
+        """`delay` with options (see `PublishOptions`).
+
+        Args:
+            args: positional arguments of the function.
+            kwargs: its named arguments.
+
+        Raises:
+            ConfigurationError: an option is unknown, wrong, or excludes another.
+            InvalidMessage: the arguments do not fit, or AMQP cannot carry them.
+            PublishError: the broker did not take it, or nobody knows.
+        """
+        merged = self._with(options, "apply_async")
+        return self.registry.app.publish_encoded(
+            self.encode(args, kwargs or {}), merged, ("apply_async", "aapply_async")
+        )
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> AsyncResult[R]:
+        """`apply_async` for asyncio."""
+        merged = self._with(options, "aapply_async")
+        return await self.registry.app.apublish_encoded(self.encode(args, kwargs or {}), merged)
+
+    def options(self, **options: Unpack[PublishOptions]) -> Task[P, R]:
+        """The same task; what is published through it has these options (see `PublishOptions`)."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._options = self._with(options, "options")
+        return view
+
+    # ── for the layers around ─────────────────────────────────────────────────────────────────
+
+    @property
+    def queue(self) -> str | None:
+        """The queue that its message class or its ``@app.task`` names."""
+        message = self.parameters.message
+        return self.task_options.queue if message is None else message_info(message).queue
+
+    @property
+    def partition_key(self) -> str | None:
+        """The field that its message class or its ``@app.task`` names for partitions."""
+        message = self.parameters.message
+        if message is None:
+            return self.task_options.partition_key
+        return message_info(message).partition_key
+
+    @property
+    def version(self) -> int:
+        """The version of its message class; 1 in the function style."""
+        message = self.parameters.message
+        return 1 if message is None else message_info(message).version
+
+    @functools.cached_property
+    def arguments(self) -> Arguments:
+        """The model of the function style.
+
+        Raises:
+            ConfigurationError: an annotation that pydantic cannot use.
+        """
+        return Arguments(self.name, self.parameters.arguments)
+
+    @functools.cached_property
+    def body(self) -> Body:
+        """How its messages are read; see `arguments` for what may be raised."""
+        message = self.parameters.message
+        return ArgumentsBody(self.arguments) if message is None else MessageBody(message)
+
+    @functools.cached_property
+    def call(self) -> Invocation:
+        """How its function is called."""
+        overrides = self.registry.overrides
+        return Invocation(self.function, self.parameters, self._injector, overrides)
+
+    @functools.cached_property
+    def values(self) -> Values:
+        """How its results are written and read.
+
+        Raises:
+            ConfigurationError: its return annotation cannot be used.
+        """
+        return self._returns.values(f"task {self.name!r}")
+
+    @functools.cached_property
+    def each(self) -> Values:
+        """How lists of its results are written and read: those of ``map``; see `values`."""
+        return self._returns.values(f"task {self.name!r}", each=True)
+
+    @functools.cached_property
+    def filling(self) -> ArgumentBinder:
+        """Which of its arguments a call fills."""
+        return ArgumentBinder(self.name, self.parameters)
+
+    @functools.cached_property
+    def taken_schema(self) -> schemas.Schema:
+        """What it takes from the step before it in a chain."""
+        return schemas.taken_schema(self.filling.taken)
+
+    @functools.cached_property
+    def value_schema(self) -> schemas.Schema:
+        """What it gives to the step after it."""
+        return schemas.given_schema(self._returns.annotation)
+
+    def warm(self) -> None:
+        """Build all that publishing and running it need, and find what is wrong with it.
+
+        Raises:
+            ConfigurationError: see `arguments`.
+        """
+        _ = self.body
+        self.call.warm()
+
+    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> EncodedMessage:
+        """The message for these arguments.
+
+        Raises:
+            InvalidMessage: they do not fit.
+        """
+        cls = self.parameters.message
+        if cls is None:
+            values = self.arguments.bind(args, kwargs)
+            body = dump_arguments(self.name, self.arguments, values)
+            options = self.task_options
+            return EncodedMessage(self.name, body, 1, options.queue, values, options.partition_key)
+        if len(args) != 1 or kwargs:
+            raise InvalidMessage(f"{self.name}: takes one {cls.__name__} and nothing else")
+        return encode_message(self._own(args[0], cls))
+
+    def encode_fields(self, fields: Mapping[str, Any]) -> EncodedMessage:
+        """The message with these fields (or arguments) by name.
+
+        Raises:
+            InvalidMessage: they do not fit.
+        """
+        cls = self.parameters.message
+        if cls is None:
+            return self.encode((), fields)
+        from pydantic import ValidationError
+
+        from rmqwork._messages.validation import explain
+
+        try:
+            return encode_message(cls.model_validate(dict(fields)))
+        except ValidationError as error:
+            raise InvalidMessage(f"{self.name}: {explain(error)}") from error
+
+    def call_options(self, given: Mapping[str, Any], below: Mapping[str, Any]) -> CallOptions:
+        """The options of a signature of this task.
+
+        Args:
+            given: its own; they go before all others.
+            below: of what it is part of; the task's go before these.
+        """
+        if not below:
+            return self._with(given, "Signature")
+        where, now = f"task {self.name!r}, Signature", time.time()
+        both = merge(parse(below, where, now), self._options.given, where, now)
+        return merge(both, given, where, now)
+
+    def _own(self, message: object, cls: type[TaskMessage]) -> TaskMessage:
+        if type(message) is cls or isinstance(message, cls):
+            return message
+        if isinstance(message, TaskMessage) and message_info(message) is message_info(cls):
+            self.body.load(dump_message(message), self.version)  # of other type parameters
+            return message
+        raise InvalidMessage(f"{self.name}: takes a {cls.__name__}, not a {type(message).__name__}")
+
+    def _with(self, given: Mapping[str, Any], verb: str) -> CallOptions:
+        if not given:
+            return self._options
+        return merge(self._options, given, f"task {self.name!r}, {verb}", time.time())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # by its place in its module, like a function
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose function is ``async def``: calling it gives a coroutine to await."""
+
+    def __call__(  # type: ignore[override]
+        self, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]:
+        """Run the function here, on the caller's event loop."""
+        call = self.call
+        if not call.injects:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return call.arun(self._context_here(), args, kwargs)
+
+
+def make_task(
+    registry: TaskRegistry,
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    localns: Mapping[str, Any] | None,
+) -> Task[..., Any]:
+    """The task of a function.
+
+    Args:
+        registry: where it is declared.
+        function: sync or async.
+        given: ``name`` and what `TaskOptions` has.
+        localns: the names of the function around it, if there is one.
+
+    Raises:
+        ConfigurationError: the function, its name or its options cannot be used.
+    """
+    task_options = dict(given)
+    name = task_options.pop("name", None)
+    where = f"task {name or getattr(function, '__qualname__', repr(function))!r}"
+    options = _options_of(task_options, where)
+    parameters = parameters_of(function, where, localns)
+    full_name = _name_of(registry, function, parameters, name, where)
+    if parameters.message is not None and options.queue is not None:
+        raise ConfigurationError(
+            f"{where}: write queue={options.queue!r} at class {parameters.message.__name__}, so "
+            "that whoever publishes the message without this function routes it alike"
+        )
+    if parameters.message is not None and options.partition_key is not None:
+        raise ConfigurationError(
+            f"{where}: write partition_key={options.partition_key!r} at class "
+            f"{parameters.message.__name__}, so that whoever publishes it chooses alike"
+        )
+    check_field(options.partition_key, parameters.names, where)
+    injector = None
+    if parameters.dependants:
+        injector = Injector(
+            where, parameters.dependants, is_async=parameters.is_async, localns=localns
+        )
+    cls = AsyncTask if parameters.is_async else Task
+    returns = Returns(function, localns)
+    return cls(registry, function, parameters, full_name, options, injector, returns)
+
+
+def _options_of(given: Mapping[str, Any], where: str) -> TaskOptions:
+    known = ["name", *TaskOptions.__dataclass_fields__]
+    if unknown := sorted(given.keys() - set(known)):
+        raise ConfigurationError(
+            f"{where}: unknown option {', '.join(map(repr, unknown))}; there are "
+            f"{', '.join(known)}{celery_names.of_tasks(unknown)}"
+        )
+    try:
+        return TaskOptions(**given)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _name_of(
+    registry: TaskRegistry,
+    function: Callable[..., Any],
+    parameters: Parameters,
+    name: str | None,
+    where: str,
+) -> str:
+    if parameters.message is not None:
+        named = message_info(parameters.message).name
+        if name is not None and name != named:
+            raise ConfigurationError(
+                f"{where}: its message class {parameters.message.__name__} names it {named!r}; "
+                "leave name= out"
+            )
+        return named
+    if name is not None:
+        return check_task_name(name, where)
+    own = getattr(function, "__name__", None)
+    if own is None or own == "<lambda>":
+        raise ConfigurationError(f"{where}: it has no name of its own; give name=")
+    return check_task_name(f"{registry.name}.{own}", where)

@@ -1,0 +1,1 @@
+"""Exchanges, queues, bindings, partitions and delays as values."""

@@ -1,0 +1,1 @@
+"""The worker process: no user code, no pydantic."""

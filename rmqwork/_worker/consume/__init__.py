@@ -1,0 +1,1 @@
+"""Consumers over a connection that may come and go."""

@@ -1,0 +1,133 @@
+"""End what was revoked: what waits here at once, what runs if that can be done, or is asked for.
+
+A coroutine task is cancelled. An isolated task is killed with its process. A task in a thread runs
+on, unless the revocation says ``terminate``: then its executor is killed, as at a hard time limit,
+and the other tasks in it run again elsewhere, without penalty.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from rmqwork._control.control_state import ControlState
+from rmqwork._control.wire import Command
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork.types import Evidence, Failure, Reason
+
+if TYPE_CHECKING:
+    from rmqwork._worker.processes.executor import Executor
+    from rmqwork._worker.worker import Worker
+
+_log = logging.getLogger("rmqwork.worker.control")
+_PATIENCE: Final = 2.0
+"""Seconds that a cancelled coroutine task has, before ``terminate`` kills its process."""
+
+
+def evidence_of(said: Command) -> Evidence:
+    """What is kept with a revoked message."""
+    at = datetime.fromtimestamp(said.at, UTC).isoformat(timespec="seconds")
+    return Evidence("TaskRevoked", f"revoked by {said.by or 'somebody'} at {at}")
+
+
+def said_of(held: HeldDelivery, standing: ControlState) -> Command | None:
+    """What revokes a delivery, if anything does."""
+    workflow = None if held.carried is None else held.carried.workflow.id
+    return standing.revocation(held.task_id, workflow)
+
+
+@dataclass(slots=True)
+class _Chase:
+    """What runs, or is about to, and was revoked."""
+
+    said: Command
+    since: float
+    cancelled: bool = False
+
+
+class Revoking:
+    """Sees to the revoked deliveries that a worker holds.
+
+    Args:
+        worker: which.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._chased: dict[HeldDelivery, _Chase] = {}
+
+    def look(self, standing: ControlState) -> int:
+        """Find what is held and revoked, and begin to end it; returns how many there are."""
+        worker = self._worker
+        if not standing.revoked:
+            return 0
+
+        def unwanted(held: HeldDelivery) -> bool:
+            return said_of(held, standing) is not None
+
+        waiting = worker.remove(unwanted)
+        for held in waiting:
+            said = said_of(held, standing)
+            assert said is not None
+            worker.refuse(held, Reason.REVOKED, evidence_of(said))
+        found = len(waiting)
+        for seat in worker.dispatcher.seats:
+            numbers = []
+            for held in seat.held.values():
+                said = said_of(held, standing)
+                if said is not None:
+                    self._chased.setdefault(held, _Chase(said, monotonic())).said = said
+                    numbers.append(held.number)
+            if numbers:
+                found += len(numbers)
+                seat.executor.give_back(numbers)
+        self.chase()
+        return found
+
+    def chase(self) -> None:
+        """End what runs and was revoked; called now and then while there is any."""
+        if not self._chased:
+            return
+        now = monotonic()
+        here = {held for seat in self._worker.dispatcher.seats for held in seat.held.values()}
+        self._chased = {held: why for held, why in self._chased.items() if held in here}
+        for seat in list(self._worker.dispatcher.seats):
+            started = seat.executor.started()
+            for number, held in list(seat.held.items()):
+                why = self._chased.get(held)
+                if why is not None and number in started:
+                    self._end(seat.executor, held, why, now)
+
+    def ended(self, held: HeldDelivery) -> Failure | None:
+        """The outcome of a task that was cancelled because it was revoked; None: it was not."""
+        why = self._chased.pop(held, None)
+        return None if why is None else _failure(why.said)
+
+    def _end(self, executor: Executor, held: HeldDelivery, why: _Chase, now: float) -> None:
+        worker = self._worker
+        may_kill = bool(why.said.what.get("terminate")) or worker.is_isolated(held)
+        if held.lane == "async":
+            if not why.cancelled:  # once: it may be cleaning up
+                why.cancelled = True
+                executor.cancel(held.number, "revoked")
+            if not may_kill or now - why.since < _PATIENCE:
+                return
+        elif not may_kill:
+            _log.info(
+                "%s (%s) is revoked, and runs on in its thread; revoke it with terminate=True to "
+                "kill it",
+                held.task_id,
+                held.delivery.type,
+            )
+            del self._chased[held]
+            return
+        _log.warning("%s (%s) is killed: it is revoked", held.task_id, held.delivery.type)
+        del self._chased[held]
+        worker.staff.kill_because_of(executor, held.number, _failure(why.said))
+
+
+def _failure(said: Command) -> Failure:
+    return Failure(0.0, Reason.REVOKED, evidence_of(said))

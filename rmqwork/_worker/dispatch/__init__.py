@@ -1,0 +1,1 @@
+"""Giving deliveries to executors."""

@@ -1,0 +1,1 @@
+"""Messages between the worker process, the template and the executors."""

@@ -1,0 +1,1 @@
+"""Deliveries in the worker, its options and its plan, as values."""

@@ -1,0 +1,1 @@
+"""Decisions about deliveries and outcomes, as values."""

@@ -1,0 +1,1 @@
+"""The template and the executors, as the worker process sees them."""

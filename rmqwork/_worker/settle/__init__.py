@@ -1,0 +1,1 @@
+"""Settling deliveries, in the order that loses nothing."""

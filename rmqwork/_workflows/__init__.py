@@ -1,0 +1,1 @@
+"""Workflows in flight: what comes next, and joins; pure, without pydantic."""

@@ -1,3 +1,0 @@
-"""Control of running workers, through RabbitMQ: what is said (`wire`), what holds until it is taken
-back (`standing`), and who asks (`asking`). `rmqwork.worker.control` is the other end.
-"""

@@ -1,0 +1,350 @@
+"""Consume over a connection that comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rmqwork._topology.topology import Queue, app_declarations
+from rmqwork._transport.port import ChannelClosed
+from rmqwork._worker.consume import consumption as module
+from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork.errors import TopologyMismatch
+from rmqwork.types import Delivery
+from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
+
+PLAN = app_declarations([Queue("a"), Queue("b")])
+QUEUES = [("a", ("a", "a.due", "a.suspects"), 10), ("b", ("b",), 5)]
+
+
+class Taker:
+    """Takes what is consumed."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, Delivery]] = []
+        self.lost: list[object] = []
+        self.stopped: list[str] = []
+
+    def delivered(self, queue: str, delivery: Delivery) -> None:
+        self.got.append((queue, delivery))
+
+    def channel_lost(self, channel: object) -> None:
+        self.lost.append(channel)
+
+    def suspects_stopped(self, queue: str) -> None:
+        self.stopped.append(queue)
+
+
+class Room:
+    """A consumption that runs."""
+
+    def __init__(self) -> None:
+        self.connector = FakeConnector()
+        self.taker = Taker()
+        self.consumption = ConsumerConnection(
+            self.connector,
+            PLAN,
+            QUEUES,
+            self.taker,  # type: ignore[arg-type]
+            "test",
+        )
+        self.running = asyncio.create_task(self.consumption.run())
+
+    async def consumes(self) -> None:
+        self.consumption.may_start.set()
+        await until(lambda: self.consumption.consuming, "consuming")
+
+    def channel(self, source: str) -> FakeConsumeChannel:
+        """The channel of the last connection that consumes from a queue."""
+        for channel in reversed(self.connector.link.consuming):
+            if any(queue == source for queue, *_ in channel.consumers.values()):
+                return channel
+        raise AssertionError(f"nobody consumes {source}")
+
+    def consumer(self, source: str):  # type: ignore[no-untyped-def]  # (queue, prefetch, deliver, cancelled)
+        return next(c for c in self.channel(source).consumers.values() if c[0] == source)
+
+    def suspects(self) -> int:
+        """The prefetch of the suspects of a, 0 while there is no consumer."""
+        consumers = self.channel("a").consumers.values()
+        return next((prefetch for queue, prefetch, *_ in consumers if queue == "a.suspects"), 0)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "backoff", lambda attempt: 0.0)
+    monkeypatch.setattr(module, "_STOP_TIMEOUT", 0.2)
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    room = Room()
+    yield room
+    await room.consumption.stop()
+    await room.consumption.close()
+    room.running.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await room.running
+
+
+async def test_nothing_is_consumed_before_executors_are_ready(room: Room):
+    await asyncio.wait_for(room.consumption.connected.wait(), 5)
+    await turns()
+
+    assert room.connector.link.declared == [PLAN]
+    assert room.connector.link.consuming == []
+    assert not room.consumption.consuming
+    assert room.consumption.server == (4, 3, 0)
+
+    await room.consumes()
+    assert room.consumption.problem is None
+
+
+async def test_each_queue_has_its_channel_and_a_consumer_for_each_source(room: Room):
+    await room.consumes()
+
+    one, other = room.channel("a"), room.channel("b")
+    assert one is not other
+    assert sorted(c[:2] for c in one.consumers.values()) == [
+        ("a", 10),
+        ("a.due", 10),
+        ("a.suspects", 1),  # one at a time
+    ]
+    assert [c[:2] for c in other.consumers.values()] == [("b", 5)]
+
+
+async def test_deliveries_are_given_with_the_apps_queue(room: Room):
+    await room.consumes()
+    one, two, three = delivery(), delivery(), delivery()
+
+    room.consumer("a")[2](one)
+    room.consumer("a.due")[2](two)
+    room.consumer("b")[2](three)
+
+    assert room.taker.got == [("a", one), ("a", two), ("b", three)]
+
+
+async def test_a_lost_connection_is_made_again(room: Room, caplog: pytest.LogCaptureFixture):
+    await room.consumes()
+    channels = list(room.connector.link.consuming)
+
+    room.connector.link.lose("reset by peer")
+    assert not room.consumption.consuming
+    await until(lambda: len(room.connector.links) == 2 and room.consumption.consuming)
+
+    assert set(room.taker.lost) == set(channels)
+    assert len(room.taker.lost) == len(channels)
+    assert room.connector.link.declared == [PLAN]
+    assert "reset by peer" in caplog.text
+
+
+async def test_it_waits_for_a_broker_that_is_away(room: Room, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    await room.consumes()
+    room.connector.up = False
+    room.connector.link.lose()
+    await until(lambda: room.connector.attempts > 4)
+    assert "nobody answers" in str(room.consumption.problem)
+
+    room.connector.up = True
+
+    await until(lambda: room.consumption.consuming)
+    assert room.consumption.problem is None
+    assert "connected again" in caplog.text
+
+
+async def test_a_topology_that_does_not_suit_ends_the_start():
+    room = Room()
+    room.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
+
+    with pytest.raises(TopologyMismatch):
+        await asyncio.wait_for(room.running, 5)
+
+    assert not room.connector.link.is_open
+    assert not room.consumption.connected.is_set()
+
+
+async def test_a_topology_that_suits_no_more_is_tried_again(
+    room: Room, caplog: pytest.LogCaptureFixture
+):
+    """Later than at the start somebody may mend it, and tasks still run."""
+    await room.consumes()
+    room.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
+    room.connector.link.lose()
+    await until(lambda: "does not suit" in caplog.text)
+    assert not room.running.done()
+
+    room.connector.declaring = None
+
+    await until(lambda: room.consumption.consuming)
+
+
+async def test_a_cancelled_consumer_begins_again_on_a_new_channel(
+    room: Room, caplog: pytest.LogCaptureFixture
+):
+    """Given a queue that is deleted, then it is declared again; other queues are not touched."""
+    await room.consumes()
+    link, old, bystander = room.connector.link, room.channel("a"), room.channel("b")
+    declared = len(link.declared)
+
+    room.consumer("a.due")[3]("the broker cancelled the consumer")
+    await until(lambda: room.consumption.consuming and room.channel("a") is not old)
+
+    assert room.taker.lost == [old]
+    assert not old.is_open
+    assert len(link.declared) == declared + 1
+    assert room.channel("b") is bystander
+    assert len(room.connector.links) == 1
+    assert "'a' cannot be consumed" in caplog.text
+
+
+async def test_a_channel_that_ends_is_opened_again(room: Room):
+    await room.consumes()
+    old = room.channel("b")
+
+    old.end("PRECONDITION_FAILED - unknown delivery tag 7")
+    await until(lambda: room.consumption.consuming and room.channel("b") is not old)
+
+    assert room.taker.lost == [old]
+    assert len(room.connector.links) == 1
+
+
+async def test_a_queue_that_cannot_be_consumed_does_not_stop_the_others(
+    room: Room, caplog: pytest.LogCaptureFixture
+):
+    await room.consumes()
+    link, bystander = room.connector.link, room.channel("b")
+    room.connector.consume_refusal = ChannelClosed(403, "ACCESS_REFUSED")
+
+    room.channel("a").end("gone")
+    await until(lambda: len(link.consuming) > 5)
+    assert not room.consumption.consuming
+    assert bystander.is_open
+    assert "ACCESS_REFUSED" in caplog.text
+
+    room.connector.consume_refusal = None
+    await until(lambda: room.consumption.consuming)
+
+
+async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(room: Room):
+    await room.consumes()
+    channel = room.channel("b")
+    [old] = channel.consumers
+
+    room.consumption.set_prefetch("b", 50)
+    await until(lambda: channel.cancelled == [old])
+
+    assert room.consumption.prefetch("b") == 50
+    assert [c[:2] for c in channel.consumers.values()] == [("b", 50)]
+    assert room.consumption.consuming
+    assert room.taker.lost == []
+
+
+async def test_suspects_have_a_prefetch_of_their_own_whose_old_consumer_ends_first(room: Room):
+    await room.consumes()
+    channel = room.channel("a")
+    [old] = [tag for tag, consumer in channel.consumers.items() if consumer[0] == "a.suspects"]
+
+    room.consumption.set_at_once("a", 16)
+    await until(lambda: room.suspects() == 16)
+
+    assert channel.cancelled == [old]  # and nobody else
+    assert room.consumption.at_once("a") == 16
+    assert room.taker.stopped == []
+
+
+async def test_suspects_are_not_consumed_while_none_are_wanted(room: Room):
+    await room.consumes()
+    channel = room.channel("a")
+
+    room.consumption.set_at_once("a", 0)
+    await until(lambda: room.taker.stopped != [])
+
+    assert room.taker.stopped == ["a"]
+    assert sorted(c[0] for c in channel.consumers.values()) == ["a", "a.due"]
+    assert room.consumption.consuming
+
+    room.consumption.set_at_once("a", 1)
+    await until(lambda: len(channel.consumers) == 3)
+    assert room.suspects() == 1
+
+
+async def test_after_a_loss_suspects_are_consumed_one_at_a_time(room: Room):
+    await room.consumes()
+    room.consumption.set_at_once("a", 16)
+    await until(lambda: room.suspects() == 16)
+
+    room.channel("a").end("gone")
+    await until(lambda: room.taker.lost != [] and room.consumption.consuming)
+    await until(lambda: room.suspects() == 1)
+
+    assert room.consumption.at_once("a") == 1
+
+
+async def test_the_same_prefetch_changes_nothing(room: Room):
+    await room.consumes()
+
+    room.consumption.set_prefetch("b", 5)
+    await turns()
+
+    assert room.channel("b").cancelled == []
+
+
+async def test_stop_cancels_consumers_and_what_comes_until_then_is_delivered(room: Room):
+    await room.consumes()
+    channels = {room.channel("a"), room.channel("b")}
+    late = delivery()
+    room.channel("b").late = [late]
+
+    await room.consumption.stop()
+
+    assert all(channel.consumers == {} and channel.is_open for channel in channels)
+    assert room.taker.got == [("b", late)]
+    assert room.taker.lost == []
+    assert room.connector.link.is_open
+    assert not room.consumption.consuming
+
+
+async def test_stop_before_the_start_ends_the_run(room: Room):
+    await asyncio.wait_for(room.consumption.connected.wait(), 5)
+
+    await room.consumption.stop()
+
+    await asyncio.wait_for(room.running, 5)
+    assert room.connector.link.consuming == []
+
+
+async def test_stop_without_a_connection_ends_the_run(room: Room):
+    await room.consumes()
+    room.connector.up = False
+    room.connector.link.lose()
+    await until(lambda: room.connector.attempts > 2)
+
+    await room.consumption.stop()
+
+    await asyncio.wait_for(room.running, 5)
+
+
+async def test_close_waits_until_the_broker_has_seen_what_was_settled(room: Room):
+    await room.consumes()
+    channels = [room.channel("a"), room.channel("b")]
+    await room.consumption.stop()
+
+    await room.consumption.close()
+
+    assert [channel.syncs for channel in channels] == [1, 1]
+    assert not room.connector.link.is_open
+
+
+async def test_repair_declares_again(room: Room):
+    await room.consumption.repair()  # without a connection: nothing
+    await room.consumes()
+    declared = len(room.connector.link.declared)
+
+    await room.consumption.repair()
+
+    assert len(room.connector.link.declared) == declared + 1

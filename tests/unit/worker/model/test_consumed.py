@@ -1,0 +1,172 @@
+"""Partitions are consumed one by one, and given up between two messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rmqwork._topology.topology import Queue, app_declarations
+from rmqwork._worker.consume import consumption as consuming
+from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork._worker.model import consumed
+from rmqwork._worker.model.consumed import Consumed, FirstDeliveryRequeue
+from rmqwork._worker.policy.crash_policy import died_in_place, is_suspect_in_place
+from rmqwork.types import Delivery
+from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
+
+PLAN = app_declarations([Queue("q", partitions=2)])
+
+
+class Owner:
+    """A worker that holds some partitions."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, Delivery]] = []
+        self.held: set[str] = set()
+        self.release: list[str] = []
+
+    def delivered(self, queue: str, delivery: Delivery) -> None:
+        self.got.append((queue, delivery))
+
+    def channel_lost(self, channel: object) -> None: ...
+
+    def paused(self, queue: str) -> None:
+        self.release.append(queue)
+
+    def holds(self, partition: str) -> bool:
+        return partition in self.held
+
+
+class Room:
+    """A consumption of two partitions that runs."""
+
+    def __init__(self) -> None:
+        self.connector = FakeConnector()
+        self.owner = Owner()
+        queues = [Consumed("q", (name,), 1, None, name) for name in ("q.0", "q.1")]
+        self.consumption = ConsumerConnection(self.connector, PLAN, queues, self.owner, "test")
+        self.running = asyncio.create_task(self.consumption.run())
+
+    def channel(self, partition: str) -> FakeConsumeChannel:
+        for channel in self.connector.link.consuming:
+            if any(one[0] == partition for one in channel.consumers.values()):
+                return channel
+        raise AssertionError(f"nobody consumes {partition}")
+
+    def give(self, partition: str) -> Delivery:
+        """The broker delivers something."""
+        channel = self.channel(partition)
+        one = delivery(channel=channel)
+        next(iter(channel.consumers.values()))[2](one)
+        return one
+
+
+@pytest.fixture
+async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr(consumed, "SETTLING", 0.01)
+    monkeypatch.setattr(consuming, "_STOP_TIMEOUT", 0.2)
+    room = Room()
+    room.consumption.may_start.set()
+    await until(lambda: room.consumption.consuming, "consuming")
+    yield room
+    room.owner.held.clear()
+    await room.consumption.stop()
+    await room.consumption.close()
+    room.running.cancel()
+
+
+async def test_each_has_a_channel_and_a_prefetch_of_1(room: Room):
+    assert room.channel("q.0") is not room.channel("q.1")
+    for name in ("q.0", "q.1"):
+        assert [c[:2] for c in room.channel(name).consumers.values()] == [(name, 1)]
+    assert room.consumption.serves("q.0")
+
+
+async def test_the_first_delivery_is_given_back_and_no_other(room: Room):
+    channel = room.channel("q.0")
+    first = room.give("q.0")
+    assert channel.log == []
+    await until(lambda: channel.log, "the hand-back")
+    second = room.give("q.0")
+
+    assert channel.log == [("nack", first.tag)]
+    assert room.owner.got == [("q", second)]
+
+
+async def test_a_partition_is_given_up_after_its_task(room: Room):
+    busy, idle = room.channel("q.0"), room.channel("q.1")
+    room.owner.held.add("q.0")
+
+    await room.consumption.stop()
+    assert idle.cancelled
+    assert not busy.cancelled
+    assert room.owner.release == ["q.1"]
+
+    room.owner.held.clear()
+    room.consumption.look_again("q.0")
+    await until(lambda: busy.cancelled, "the end of its consumer")
+    await until(lambda: room.owner.release == ["q.1", "q.0"], "put down")
+
+
+async def test_a_pause_waits_for_the_task_and_ends_with_a_new_consumer(room: Room):
+    channel = room.channel("q.0")
+    room.owner.held.add("q.0")
+    room.consumption.pause("q", "operator")
+    await until(lambda: room.owner.release == ["q.1"], "the idle one")
+    assert room.consumption.halts("q.0")
+    assert not channel.cancelled
+
+    room.owner.held.clear()
+    room.consumption.look_again("q.0")
+    await until(lambda: channel.cancelled, "the other one")
+    room.consumption.resume("q", "operator")
+    await until(lambda: room.consumption.serves("q.0"), "a consumer again")
+    await until(lambda: room.consumption.serves("q.1"), "a consumer again")
+
+
+async def test_one_that_is_offered_gets_a_new_consumer(room: Room):
+    channel = room.channel("q.0")
+    before = set(channel.consumers)
+
+    room.consumption.offer("q.0")
+    await until(lambda: channel.cancelled and room.consumption.serves("q.0"), "another consumer")
+
+    assert not before & set(channel.consumers)
+    assert room.owner.release == ["q.0"]
+    assert not room.consumption.halts("q.0")
+
+
+async def test_a_look_at_nothing_new_changes_nothing(room: Room):
+    channel = room.channel("q.0")
+    before = set(channel.consumers)
+
+    room.consumption.look_again("q.0")
+    await turns()
+
+    assert set(channel.consumers) == before
+
+
+async def test_nothing_is_given_back_on_a_channel_that_is_gone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(consumed, "SETTLING", 60.0)
+    channel = FakeConsumeChannel()
+    first = FirstDeliveryRequeue(print)
+    first(delivery(channel=channel))
+
+    channel.is_open = False
+    first.end()
+    first.end()
+
+    assert channel.log == []
+
+
+@pytest.mark.parametrize(
+    ("server", "alone", "given_up"), [((4, 3, 6), 2, 10), ((4, 2, 0), 10, 20), ((3, 10, 8), 10, 20)]
+)
+def test_who_is_to_blame_in_a_partition(server: tuple[int, ...], alone: int, given_up: int):
+    assert not is_suspect_in_place(alone - 1, server)
+    assert is_suspect_in_place(alone, server)
+    assert died_in_place(given_up - 1, 3, server) is None
+    assert died_in_place(given_up, 3, server) is not None
+    assert died_in_place(given_up, given_up + 1, server) is None

@@ -1,0 +1,195 @@
+"""Executors that die: replaced, later and later; and those of suspects, as many as it takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from rmqwork import App
+from rmqwork._config.manifest import Manifest
+from rmqwork._worker.dispatch.dispatcher import Dispatcher
+from rmqwork._worker.dispatch.ready import Ready
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.model.options import WorkerOptions
+from rmqwork._worker.model.plan import worker_spec
+from rmqwork._worker.processes import executor_pool as module
+from rmqwork._worker.processes.executor import Death, Executor, State
+from rmqwork._worker.processes.executor_pool import ExecutorPool, Restarts
+from rmqwork.types import Outcome
+from tests.unit.fakes import delivery, until
+
+
+class FakeExecutor:
+    def __init__(self, number: int, threads: int, async_tasks: int) -> None:
+        self.pid = number
+        self.threads, self.async_tasks = threads, async_tasks
+        self.state = State.READY
+        self.finished = 0
+        self.outstanding: set[int] = set()
+
+    def exit(self) -> None:
+        self.state = State.STOPPING
+
+
+class FakeTemplate:
+    alive = True
+
+    def __init__(self) -> None:
+        self.executors: dict[int, Any] = {}
+
+    def fork(self, threads: int, async_tasks: int) -> Executor:
+        executor = FakeExecutor(len(self.executors) + 1, threads, async_tasks)
+        self.executors[executor.pid] = executor
+        return cast(Executor, executor)
+
+
+class FakeOwner:
+    stopping = False
+
+    def __init__(self) -> None:
+        slots = {"thread": 8, "async": 0}
+        self.dispatcher: Dispatcher[Any] = Dispatcher(Ready([("q", None)]), slots, _nothing, 2)
+        self.finished: list[tuple[HeldDelivery, Outcome | None]] = []
+
+    def finish(self, held: HeldDelivery, outcome: Outcome | None, crashed: bool = False) -> None:
+        self.finished.append((held, outcome))
+
+    def not_started(self, helds: Sequence[HeldDelivery]) -> None: ...
+
+    def suspected(self, helds: Sequence[HeldDelivery]) -> None:
+        self.dispatcher.suspect(helds)
+
+
+def _nothing(executor: Any, lane: str, batch: Sequence[HeldDelivery]) -> None: ...
+
+
+class Room:
+    """A staff of two executors, whose times are short."""
+
+    def __init__(self) -> None:
+        app = App("shop", broker="memory://", queues=["q"])
+        app.task(lambda: None, name="shop.task")
+        options = WorkerOptions("x:app", processes=2)
+        plan = self.plan = worker_spec(options, Manifest.from_dict(app.manifest()))
+        self.template, self.owner = FakeTemplate(), FakeOwner()
+        template = cast(Any, self.template)
+        self.staff = ExecutorPool(plan, template, lambda: template, cast(Any, self.owner))
+        self.staff.start()
+
+    def die(self, executor: Any, *started: HeldDelivery, death: Death | None = None) -> None:
+        executor.state = State.DEAD
+        numbers = dict.fromkeys([held.number for held in started], 0.0)
+        self.staff.died(
+            executor, death or Death(executor.pid, None, 9, unfinished=numbers), started
+        )
+
+    @property
+    def forked(self) -> list[Any]:
+        return list(self.template.executors.values())
+
+
+@pytest.fixture
+async def room() -> Room:
+    return Room()
+
+
+def held(number: int) -> HeldDelivery:
+    return HeldDelivery(
+        number, delivery(None, number, type="shop.task"), "q", f"id-{number}", 1, "thread"
+    )
+
+
+def test_who_dies_young_again_and_again_is_replaced_later_and_later():
+    now = [0.0]
+    restarts = Restarts(lambda: now[0])
+    delays = []
+    for _ in range(12):
+        delays.append(restarts.delay())
+        now[0] += delays[-1] + 0.1  # it starts after the delay, and dies 0.1 s later
+
+    assert delays[:4] == [0, 0, 0, 0.1]
+    assert delays[4:8] == [0.2, 0.4, 0.8, 1.6]
+    assert delays[-1] == 10
+    now[0] += 6
+    assert restarts.delay() == 0, "this one lived for a while"
+
+
+async def test_each_that_dies_is_replaced(room: Room):
+    assert len(room.forked) == 2
+
+    room.die(room.forked[0])
+
+    await until(lambda: len(room.forked) == 3)
+
+
+async def test_one_alone_is_to_blame_of_many_nobody_yet(room: Room):
+    room.die(room.forked[0], held(1))
+    assert [one.number for one, _ in room.owner.finished] == [1]
+
+    room.die(room.forked[1], *map(held, range(2, 5)))
+
+    assert len(room.owner.finished) == 1
+    assert [one.number for one in room.owner.dispatcher.suspects] == [2, 3, 4]
+    assert sum(map(room.staff.is_isolated, room.forked)) == 2  # as many as -p says
+
+
+async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1000.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Restarts.__init__, "__defaults__", (lambda: now[0],))
+    room = Room()
+    room.die(room.forked[0], held(1), held(2))
+    before = len(room.forked)
+
+    for _ in range(50):  # ten seconds
+        now[0] += 0.2
+        room.staff.watch()
+        for executor in room.forked:
+            if room.staff.is_isolated(executor):
+                room.die(executor, death=Death(executor.pid, 3, error="the lifespan failed:\nno"))
+
+    assert 4 <= len(room.forked) - before <= 24
+
+
+async def test_a_crash_is_told_with_its_stack(room: Room, caplog: pytest.LogCaptureFixture):
+    frames = "Traceback (most recent call last):\n  File …, in life\n    raise …"
+    error = f"the lifespan failed:\n{frames}\nRuntimeError: no database\nat all"
+
+    room.die(room.forked[0], death=Death(7, 3, error=error))
+
+    [line] = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert line.message == "executor 7: the lifespan failed: RuntimeError: no database"
+    assert "Traceback" in str(vars(line)["rmqwork"])
+
+
+async def test_it_is_scaled_up_down_and_to_other_numbers_of_tasks(room: Room):
+    first, second = room.forked
+    first.outstanding.add(1)
+    plan = replace(room.plan, processes=3)
+    room.staff.scale(plan)
+    _, _, third = room.forked
+
+    room.staff.scale(replace(plan, processes=2))  # one that has nothing to do leaves
+    assert [one.state for one in room.forked].count(State.STOPPING) == 1
+    assert first.state is State.READY
+    (leaving,) = [one for one in room.forked if one.state is State.STOPPING]
+    room.die(leaving, death=Death(leaving.pid, 0, expected=True))
+    assert len(room.forked) == 3  # and nobody takes its place
+    (other,) = {second, third} - {leaving}
+
+    room.staff.scale(replace(plan, processes=2, slots={"thread": 4, "async": 0}))
+    room.staff.watch()
+    room.staff.watch()
+    *_, fourth = room.forked  # one at a time
+    assert len(room.forked) == 4
+    assert (fourth.threads, fourth.async_tasks) == (4, 0)
+    room.staff.recycling.ready(fourth)
+    assert {one for one in (first, other) if one.state is State.STOPPING}
+    room.staff.watch()
+    assert len(room.forked) == 5
