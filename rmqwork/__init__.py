@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rmqwork._tasks.task import Task
     from rmqwork._topology.kill_switch import KillSwitch
     from rmqwork._topology.topology import Binding, Exchange, Queue
+    from rmqwork._version import __version__
     from rmqwork.errors import (
         BrokerBlocked,
         BrokerUnavailable,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
         WorkerCrashed,
     )
     from rmqwork.types import Reject, RetryLater
-
-    __version__: str
 
 __all__ = [
     "App",
@@ -103,6 +102,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "__version__": "_version",
     "App": "_tasks.app",
     "AsyncResult": "_results.result",
     "Binding": "_topology.topology",
@@ -135,14 +135,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            value: Any = version("rmqwork")
-        except PackageNotFoundError:  # run from a source tree
-            value = "0+unknown"
-    elif name in __all__:
+    if name in __all__:
         value = getattr(import_module(f"rmqwork.{_PLACES.get(name, 'errors')}"), name)
     else:
         raise AttributeError(f"module 'rmqwork' has no attribute {name!r}")

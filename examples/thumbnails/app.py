@@ -1,5 +1,6 @@
-"""The app of ``rmqwork demo``. There is one copy of it, in `rmqwork._cli.demo.app`, for the demo runs
-from an installed package, too; this is where to find it from here.
+"""The app of ``rmqwork demo``. There is one copy of it, in
+`rmqwork._cli.demo.app`, for the demo runs from an installed package, too; this is where to find it
+from here.
 
 In the folder `examples/`:
 

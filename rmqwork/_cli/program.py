@@ -32,7 +32,7 @@ _VERBS: Final = {
     "resume": "rmqwork._cli.control.pausing:resume",
     "revoke": "rmqwork._cli.control.revoke:revoke",
     "scale": "rmqwork._cli.control.scale:scale",
-    "log-level": "rmqwork.cli.control.log_level:log_level",
+    "log-level": "rmqwork._cli.control.log_level:log_level",
     "shutdown": "rmqwork._cli.control.shutdown:shutdown",
     "demo": "rmqwork._cli.demo.command:demo",
     "dev": "rmqwork._cli.dev:dev",
@@ -80,7 +80,7 @@ class Verbs(click.Group):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from rmqwork import __version__
+        from rmqwork._version import __version__
 
         click.echo(f"{NAME} {__version__}")
         ctx.exit()

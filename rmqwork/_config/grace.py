@@ -12,7 +12,8 @@ SOFT: Final = 0.8
 """The part of the grace after which tasks are told that the end is near."""
 MARGIN: Final = 15.0
 """Seconds that a worker may take beyond its grace: executors killed, what they had handed back,
-confirms and acks seen to arrive, connections closed (the timeouts of `rmqwork._worker.shutdown`)."""
+confirms and acks seen to arrive, connections closed (the timeouts of
+`rmqwork._worker.shutdown`)."""
 
 
 class Limited(Protocol):

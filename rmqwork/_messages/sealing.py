@@ -1,8 +1,8 @@
 """Messages that only those with a key can write, or read: signed, or encrypted.
 
-Signed: HMAC-SHA256 (RFC 2104), or Ed25519 (`rmqwork._messages.signatures`), over the task's name, the id, the
-version and the body, in the header ``rmqwork-signature``. Encrypted: AES-256-GCM (NIST SP 800-38D)
-with the same words as additional data, so that it is authentic, too; the key's id is in
+Signed: HMAC-SHA256 (RFC 2104), or Ed25519 (`rmqwork._messages.signatures`), over the
+task's name, the id, the version and the body, in the header ``rmqwork-signature``. Encrypted:
+AES-256-GCM (NIST SP 800-38D) with the same words as additional data, so that it is authentic, too; the key's id is in
 ``rmqwork-encrypted``. Each use of a secret key has a key of its own, derived from it (HKDF, RFC
 5869). Publishers and executors do it; the worker process has no key, and moves bytes.
 """

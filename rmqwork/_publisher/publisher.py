@@ -1,7 +1,8 @@
 """Publish with confirms over a connection that may come and go.
 
 `Publisher` lives in an event loop: one connection, one window of unconfirmed publications for all
-callers, a deadline for each call. `rmqwork._publisher.publisher_thread` gives it a thread of its own.
+callers, a deadline for each call. `rmqwork._publisher.publisher_thread` gives it a
+thread of its own.
 """
 
 from __future__ import annotations

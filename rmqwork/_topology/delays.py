@@ -75,7 +75,7 @@ def enter(delay: float) -> tuple[str, dict[str, bool]]:
 
 
 def ladder_declarations() -> list[Declaration]:
-    """The declarations of all levels, the lowest first; needs `rmqwork._topology.topology.return_plan`."""
+    """The declarations of all levels, the lowest first; needs `return_declarations`."""
     plan: list[Declaration] = [
         DeclareExchange(DUE_EXCHANGE, "headers", {"alternate-exchange": RETURN_EXCHANGE})
     ]

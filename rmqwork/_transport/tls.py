@@ -35,7 +35,7 @@ def make_context(options: Mapping[str, str]) -> ssl.SSLContext:
     """The context of a connection; it always checks the broker's certificate and its name.
 
     Args:
-        options: of an address, see `rmqwork._config.addresses`; without a CA those of the system count.
+        options: of an address, see `rmqwork._config.addresses`; without a CA the system's count.
 
     Raises:
         ValueError: a file cannot be used; the text names it.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("rmqwork.worker.consuming")
 TENURE: Final = (20.0, 40.0)
 """Seconds after which a partition is offered to the next worker: the broker would leave all of them
-with the worker that came first. Costs `rmqwork._worker.model.consumed.SETTLING` where there is no other.
+with the worker that came first. Costs `SETTLING` seconds where there is no other.
 """
 _ANSWER_TIMEOUT: Final = 5.0
 _BEGUN: Final = frozenset({Stage.SENT, Stage.FINISHED})

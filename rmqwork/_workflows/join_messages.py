@@ -1,6 +1,7 @@
 """The messages of joins: what a group's members, and those who join them, tell each other.
 
-They go to the queues of `rmqwork._topology.join_queues`, and are told apart by the header ``rmqwork-join``.
+They go to the queues of `rmqwork._topology.join_queues`, and are told apart by the header
+``rmqwork-join``.
 """
 
 from __future__ import annotations

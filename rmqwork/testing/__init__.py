@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Broker",
-    "BrokerCannot",
+    "BrokerOperationError",
     "Eager",
     "Kit",
     "ManualClock",
     "MemoryBroker",
     "Published",
-    "Ran",
     "Run",
+    "RunReport",
     "Sent",
     "TestWorker",
     "eager",
@@ -44,12 +44,13 @@ __all__ = [
 ]
 
 _PLACES = {
-    "rmqwork.testing.broker": ("Broker", "BrokerCannot", "start_broker", "vhost"),
+    "rmqwork.testing.broker": ("Broker", "BrokerOperationError", "start_broker", "vhost"),
     "rmqwork.testing._eager": ("Eager", "eager"),
-    "rmqwork.testing.kit": ("Kit", "Ran", "memory", "real"),
+    "rmqwork.testing.kit": ("Kit", "RunReport", "memory", "real"),
     "rmqwork.testing.published": ("Published", "Sent"),
     "rmqwork.testing.worker": ("Run", "TestWorker"),
-    "rmqwork._transport.memory": ("ManualClock", "MemoryBroker"),
+    "rmqwork._transport.memory.broker": ("MemoryBroker",),
+    "rmqwork._transport.memory.clock": ("ManualClock",),
 }
 
 

@@ -123,7 +123,7 @@ def start_docker(say: Say) -> DockerNode:
     """A RabbitMQ container.
 
     Raises:
-        WayClosed: no testcontainers, no daemon, no image, or it does not start.
+        ProviderUnavailable: no testcontainers, no daemon, no image, or it does not start.
     """
     with warnings.catch_warnings():  # testcontainers warns about itself when it is imported
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -182,7 +182,7 @@ def _is_local(client: Any, image: str) -> bool:
 
 
 def _have_image(client: Any, image: str, say: Say) -> None:
-    """Pull the image when it is not local; raises :class:`ProviderUnavailable` if that fails or drags."""
+    """Pull the image when it is not local; raises `ProviderUnavailable` if that fails or drags."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 

@@ -136,7 +136,7 @@ def wait_until_ready(
         timeout: seconds.
 
     Raises:
-        WayClosed: it did not come, with the reason.
+        ProviderUnavailable: it did not come, with the reason.
     """
     end = time.monotonic() + timeout
     reason = "it does not answer"

@@ -210,7 +210,7 @@ def start_private() -> PrivateNode:
     """A private node of the RabbitMQ that is installed here.
 
     Raises:
-        WayClosed: none is installed, or it does not start.
+        ProviderUnavailable: none is installed, or it does not start.
     """
     if os.name != "posix":
         raise ProviderUnavailable("private nodes need Linux or macOS")

@@ -40,7 +40,7 @@ from rmqwork.testing._node import (
 )
 from rmqwork.testing._private import start_private
 
-__all__ = ["Broker", "BrokerCannot", "Kind", "start_broker", "vhost"]
+__all__ = ["Broker", "BrokerOperationError", "Kind", "start_broker", "vhost"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def vhost(broker: Broker) -> Iterator[str]:
         The AMQP URL of the virtual host.
 
     Raises:
-        BrokerCannot: it cannot be made there.
+        BrokerOperationError: it cannot be made there.
     """
     name = f"rmqwork-{secrets.token_hex(6)}"
     user = unquote(urlsplit(broker.url).username or "guest")

@@ -1,4 +1,4 @@
-"""An executor in this process: what `rmqwork._worker.processes.template` starts as processes, as threads.
+"""An executor in this process: threads in place of the processes of a worker.
 
 The worker's own code (dispatch, settlement, retries, shutdown) does not know the difference. What
 threads cannot do: survive ``os._exit``, be killed in truth, import the app afresh.
@@ -360,7 +360,7 @@ class InProcessExecutor:
 
 
 class InProcessTemplate:
-    """Has the interface of `rmqwork._worker.processes.template.Template`, for an app that is imported already.
+    """Has the interface of `Template`, for an app that is imported already.
 
     Args:
         app: whose tasks are to run.

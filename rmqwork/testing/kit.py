@@ -178,7 +178,7 @@ class Kit:
 
     def dead_letters(self, *queues: str) -> list[DeadLetter]:
         """What lies in the dead-letter queues of these queues; default: of all the app's."""
-        from rmqwork._admin import deadletters
+        from rmqwork._admin.deadletters.reading import aread
         from rmqwork._transport.connecting import connect
         from rmqwork._transport.memory.connector import MemoryConnector
         from rmqwork.testing.idle import run
@@ -188,7 +188,7 @@ class Kit:
             connector = MemoryConnector(self._broker, faults=False)
         else:
             connector = connect(self.app.settings.broker, self.app.settings.heartbeat)
-        return run(deadletters.aread(connector, queues or tuple(self.app.queues)))
+        return run(aread(connector, queues or tuple(self.app.queues)))
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Read dead letters; nothing is removed, and their order stays.
 
 All messages of a queue are taken, the consumer is cancelled, and they are handed back in the order
-in which they came (`rmqwork._admin.deadletters.snapshot`). For that moment (a few seconds for 100,000)
-another reader of the same queue does not see them.
+in which they came (`rmqwork._admin.deadletters.snapshot`). For that moment (a few seconds for
+100,000) another reader of the same queue does not see them.
 """
 
 from __future__ import annotations

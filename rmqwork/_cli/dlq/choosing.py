@@ -123,10 +123,10 @@ def look(
     Raises:
         ConfigurationError: a queue that was named has no dead-letter queue.
     """
-    from rmqwork._admin import deadletters
+    from rmqwork._admin.deadletters.reading import scan
 
     names = chosen(app, queues)
-    readings = deadletters.scan(connector(app), names, visit, selection=selection)
+    readings = scan(connector(app), names, visit, selection=selection)
     if queues:
         check_there(app, readings)
     return readings

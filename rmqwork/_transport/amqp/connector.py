@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ _CONNECT_TIMEOUT: Final = 10.0
 _NEXT: Final = 0.5
 """Seconds after which the next address is tried beside the one before."""
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
+
+
+_pika = logging.getLogger("pika")
+if _pika.level == logging.NOTSET:
+    # pika logs each failed attempt as an ERROR with a traceback; rmqwork says it in one line.
+    _pika.setLevel(logging.CRITICAL)
 
 
 class AmqpConnector:

@@ -40,7 +40,7 @@ class Inspection:
 
     def tell(self, command: Command) -> dict[str, Any]:
         """The answer to ``inspect``."""
-        from rmqwork import __version__
+        from rmqwork._version import __version__
 
         worker = self._worker
         running, prefetched = self._tasks()

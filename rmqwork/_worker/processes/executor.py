@@ -215,7 +215,7 @@ class Executor:
     def published(
         self, request: int, answer: Sequence[PublishError | None] | BaseException
     ) -> None:
-        """Answer a ``("publish", request, …)``; see `rmqwork._worker.ipc.wire.published_message`."""
+        """Answer a ``("publish", request, …)``; see `published_message`."""
         self._control.send([published_message(request, answer)])
 
     def stack(self, request: int, number: int) -> None:

@@ -1,7 +1,8 @@
 """What the worker process itself tells those who wait for results.
 
-Replies travel with the decisions (`rmqwork._worker.policy.decide`). Here are the two other ways: progress,
-and failures that no executor could write into the store, because it died or never saw the message.
+Replies travel with the decisions (`rmqwork._worker.policy.decide`). Here are the two other ways:
+progress, and failures that no executor could write into the store, because it died or never saw
+the message.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Carry decisions out, in the order that loses nothing.
 
 What follows from an outcome is published and confirmed before the delivery is acked. A decision
-whose channel is gone is not carried out: it waits in `RedeliveryMemory` for the redelivery. A consequence
-that is refused keeps its delivery and is tried again; it is never acked without.
+whose channel is gone is not carried out: it waits in `RedeliveryMemory` for the redelivery. A
+consequence that is refused keeps its delivery and is tried again; it is never acked without.
 """
 
 from __future__ import annotations

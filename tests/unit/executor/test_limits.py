@@ -79,7 +79,7 @@ def test_nothing_is_raised_after_the_end_however_close_it_is():
 
 
 def test_a_task_that_does_not_stop_is_named_in_the_log_once(monkeypatch, caplog):
-    monkeypatch.setattr(limits, "DEAF_AFTER", 0.1)
+    monkeypatch.setattr(limits, "UNRESPONSIVE_AFTER", 0.1)
     watchdog = Watchdog(1)
 
     with caplog.at_level(logging.WARNING, "rmqwork.worker"):

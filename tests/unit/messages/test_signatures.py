@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.test_sealing import NEW, OLD, Note, app, published, received, refused
 
 from rmqwork._messages.signatures import SigningKeys, VerifyKeys
 from rmqwork._tasks.execution import Prepared
 from rmqwork.errors import ConfigurationError
 from rmqwork.sealing import Keys, Seal
+from tests.unit.messages.test_sealing import NEW, OLD, Note, app, published, received, refused
 
 PRIVATE = SigningKeys({"old": OLD, "new": NEW}, "new")
 NOTE = Note(text="hello")
@@ -116,7 +116,7 @@ def test_a_seal_without_keys_says_what_is_missing() -> None:
 def test_the_library_is_imported_by_those_only_who_use_it() -> None:
     code = """
 import sys
-import rmqwork.sealing, rmqwork.worker.run, rmqwork.worker.supervisor, rmqwork.worker.shutdown
+import rmqwork.sealing, rmqwork._worker.run, rmqwork._worker.worker, rmqwork._worker.shutdown
 from rmqwork import App
 App("shop", seal=rmqwork.sealing.Seal(rmqwork.sealing.Keys({"a": b"k" * 32}), sign="*"))
 print("cryptography" in sys.modules)

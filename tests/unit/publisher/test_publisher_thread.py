@@ -227,8 +227,8 @@ def tell():
 atexit.register(tell)
 sys.path.insert(0, {root!r})
 logging.basicConfig(format="%(message)s")
-from rmqwork import publisher_thread
-from rmqwork.publisher_thread import ThreadedPublisher
+from rmqwork._publisher import publisher_thread
+from rmqwork._publisher.publisher_thread import ThreadedPublisher
 from rmqwork.types import Verdict
 from tests.unit.fakes import FakeConnector, publication
 publisher_thread._EXIT_TIMEOUT = {patience}

@@ -115,7 +115,8 @@ def test_the_wait_can_be_asked_however_many_attempts_there_were():
 
 def test_the_default_policy_needs_no_tenacity():
     code = (
-        "import sys; from rmqwork._tasks.retry import Retry, decide; decide(Retry(), 1, ValueError());"
+        "import sys; from rmqwork._tasks.retry import Retry, decide;"
+        "decide(Retry(), 1, ValueError());"
         "assert 'tenacity' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

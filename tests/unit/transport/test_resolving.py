@@ -16,7 +16,7 @@ from rmqwork._transport.amqp.dns import lookup
 
 EXITING = """
 import asyncio, atexit, socket
-from rmqwork.transport.amqp.resolving import lookup
+from rmqwork._transport.amqp.dns import lookup
 
 def late():
     found = asyncio.run(lookup(({host!r}, 5672, 0, socket.SOCK_STREAM, 0)))

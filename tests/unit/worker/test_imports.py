@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 WORKER = (
     "rmqwork._cli.worker",
     "rmqwork._worker.run",
@@ -60,12 +58,3 @@ def test_the_worker_process_imports_nothing_that_only_an_app_needs() -> None:
 def test_the_template_starts_before_what_it_does_not_need_is_imported() -> None:
     modules = ("rmqwork._cli.program", "rmqwork._cli.worker", "rmqwork._worker.model.options")
     assert imported((*modules, "rmqwork._worker.starting"), BEFORE_THE_TEMPLATE) == []
-
-
-@pytest.mark.parametrize("name", ["AsyncResult", "GroupResult", "as_completed", "wait", "State"])
-def test_the_names_of_results_are_there_when_asked_for(name: str) -> None:
-    code = f"from rmqwork.results import {name}; print({name}.__module__)"
-
-    found = subprocess.check_output([sys.executable, "-c", code], text=True)
-
-    assert found.startswith("rmqwork.results.")
