@@ -1,8 +1,8 @@
 """Messages that only those with a key can write, or read: signed, or encrypted.
 
-Signed: HMAC-SHA256 (RFC 2104), or Ed25519 (`rmqwork._messages.signatures`), over the
-task's name, the id, the version and the body, in the header ``rmqwork-signature``. Encrypted:
-AES-256-GCM (NIST SP 800-38D) with the same words as additional data, so that it is authentic, too; the key's id is in
+Signed: HMAC-SHA256 (RFC 2104), or Ed25519 (`rmqwork._messages.signatures`), over the task's name,
+the id, the version and the body, in the header ``rmqwork-signature``. Encrypted: AES-256-GCM (NIST
+SP 800-38D) with the same words as additional data, so that it is authentic, too; the key's id is in
 ``rmqwork-encrypted``. Each use of a secret key has a key of its own, derived from it (HKDF, RFC
 5869). Publishers and executors do it; the worker process has no key, and moves bytes.
 """
@@ -66,6 +66,7 @@ class Keys:
                 )
         self.current = current
         self._keys = dict(keys)
+        self._derived: dict[tuple[str, bytes], bytes] = {}
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Keys:
@@ -77,12 +78,16 @@ class Keys:
         return cls(*read_keys(path))
 
     def derived(self, key_id: str, use: bytes) -> bytes | None:
-        """The key of a use; None = no such id."""
-        key = self._keys.get(key_id)
-        if key is None:
+        """Return the key of a use; None = no such id.
+
+        Raises:
+            ConfigurationError: the library is missing (``pip install rmqwork[crypto]``).
+        """
+        if (key := self._keys.get(key_id)) is None:
             return None
-        extracted = hmac.digest(b"rmqwork", key, sha256)
-        return hmac.digest(extracted, use + b"\x01", sha256)
+        if (key_id, use) not in self._derived:
+            self._derived[key_id, use] = _derive(key, use)
+        return self._derived[key_id, use]
 
     def __repr__(self) -> str:
         return f"Keys({', '.join(self._keys)}; current {self.current})"
@@ -122,8 +127,8 @@ class Seal:
         if keys is None and (self._encrypt or signatures is None):
             what = "encrypt" if self._encrypt else "sign"
             raise ConfigurationError(f"Seal: to {what} it needs keys: Seal(Keys(...), {what}=...)")
-        if self._encrypt:
-            _cipher(b"\0" * _KEY_BYTES)
+        if keys is not None:
+            keys.derived(keys.current, b"sign")  # where the library is missing, say so at once
 
     def seals(self, task: str) -> bool:
         """Whether messages of a task are signed or encrypted."""
@@ -281,13 +286,20 @@ def _fits(task: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(task, pattern) for pattern in patterns)
 
 
-def _cipher(key: bytes) -> AESGCM:
+def _derive(key: bytes, use: bytes) -> bytes:
     try:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
     except ImportError:
         raise ConfigurationError(
-            "encryption needs a library that is not installed: pip install rmqwork[crypto]"
+            "sealing needs a library that is not installed: pip install rmqwork[crypto]"
         ) from None
+    return HKDF(SHA256(), _KEY_BYTES, salt=b"rmqwork", info=use).derive(key)
+
+
+def _cipher(key: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     return AESGCM(key)
 
 

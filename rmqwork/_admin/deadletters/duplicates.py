@@ -7,13 +7,7 @@ are one failure: they count once, and are replayed once.
 
 from __future__ import annotations
 
-from array import array
-from typing import Final
-
 from rmqwork._messages.dead_letter import DeadLetter
-
-_SLOTS: Final = 1024
-"""At the beginning; a power of 2, as ever."""
 
 
 def copy_key(letter: DeadLetter, place: str | None = None) -> int | None:
@@ -30,40 +24,3 @@ def copy_key(letter: DeadLetter, place: str | None = None) -> int | None:
         return None
     where = place or letter.dead_letter_queue
     return hash((where, letter.queue, letter.id, letter.attempt, letter.body))
-
-
-class Copies:
-    """Which letters were seen. Memory: 11 to 32 bytes a letter, a third of a set's."""
-
-    __slots__ = ("_count", "_slots")
-
-    def __init__(self) -> None:
-        self._slots = array("q", bytes(8 * _SLOTS))
-        self._count = 0
-
-    def again(self, letter: DeadLetter) -> bool:
-        """Note a letter; true when it is a copy of one that was noted before."""
-        key = copy_key(letter)
-        return key is not None and not self._add(key or 1)
-
-    def _add(self, number: int) -> bool:
-        """Note a number that is not 0; false if it is there."""
-        slots = self._slots
-        last = len(slots) - 1
-        at = number & last
-        while there := slots[at]:
-            if there == number:
-                return False
-            at = (at + 1) & last
-        slots[at] = number
-        self._count += 1
-        if self._count * 4 > last * 3:
-            self._grow()
-        return True
-
-    def _grow(self) -> None:
-        slots, self._count = self._slots, 0
-        self._slots = array("q", bytes(2 * slots.itemsize * len(slots)))
-        for number in slots:
-            if number:
-                self._add(number)

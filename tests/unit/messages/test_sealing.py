@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,15 @@ from rmqwork.types import Failure, Publication, Reason
 
 OLD, NEW = b"o" * 32, b"n" * 32
 KEYS = Keys({"old": OLD, "new": NEW}, "new")
+
+
+DERIVED = {
+    ("old", b"sign"): "f5c8780d04f31312e7156ea79e5fced55e8014c309f404fab0497e824437b12f",
+    ("old", b"encrypt"): "1dd4174c4eed42263beb24310a193244710c3382fbda0f4bec66e778c2fbc0ab",
+    ("long", b"sign"): "88816ea2c8c07d6dc87f3f26542c1e0d196837b8e6d7ae615609f171f065d38d",
+    ("long", b"encrypt"): "f43ec049573841dc69cbcc5cfec3c2ff41e36e6c869e04fd232d1a858511aee6",
+}
+"""What version 0.1 derived: messages that wait must stay readable."""
 
 
 class Pay(TaskMessage, name="pay.card", version=2):
@@ -210,3 +220,20 @@ def test_tests_see_what_was_sealed() -> None:
     sent = Published(made)
     sent.record([published(made, Pay(card="4111")), published(made, Note(text="hello"))])
     assert [one.message for one in sent] == [Pay(card="4111"), Note(text="hello")]
+
+
+@pytest.mark.parametrize(("key_id", "use"), DERIVED)
+def test_the_key_of_a_use_never_changes(key_id: str, use: bytes) -> None:
+    keys = Keys({"old": OLD, "long": bytes(range(48))}, "old")
+
+    assert [keys.derived(key_id, use) for _ in range(2)] == [
+        bytes.fromhex(DERIVED[key_id, use])
+    ] * 2
+    assert keys.derived("unknown", use) is None
+
+
+def test_without_the_library_a_seal_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.kdf.hkdf", None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install rmqwork\[crypto\]"):
+        Seal(Keys({"old": OLD}), sign="note.*")

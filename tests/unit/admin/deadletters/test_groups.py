@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rmqwork._admin.deadletters.fingerprint import innermost, trail
@@ -65,3 +67,12 @@ def test_counts_and_times() -> None:
     assert group.first is not None
     assert group.last is not None
     assert (group.first.day, group.last.day) == (1, 3)
+
+
+def test_letters_without_an_id_are_never_copies() -> None:
+    groups = Groups()
+    nameless = replace(letter(), id=None)
+
+    assert groups.add(nameless)
+    assert groups.add(nameless)
+    assert groups.letters == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from rmqwork._admin.deadletters.duplicates import Copies
+from rmqwork._admin.deadletters.groups import Groups
 from rmqwork._admin.deadletters.snapshot import QueueSnapshot
 from rmqwork._topology.topology import Queue
 from rmqwork._transport.memory.broker import MemoryBroker
@@ -63,6 +63,6 @@ async def test_copies_are_known_among_thousands() -> None:
     connector = MemoryConnector(MemoryBroker())
     await fill(connector, [published(n) for n in range(3000)], Queue("q"))
     letters = await aread(connector, ["q"])
-    copies = Copies()
-    assert [copies.again(letter) for letter in letters] == [False] * 3000
-    assert [copies.again(letter) for letter in letters] == [True] * 3000
+    groups = Groups()
+    assert [groups.add(letter) for letter in letters] == [True] * 3000
+    assert [groups.add(letter) for letter in letters] == [False] * 3000
