@@ -10,7 +10,8 @@ from typing import Any
 
 from pika import spec
 
-from rmqwork._transport.amqp.connection import Channel, Connection, method_frame
+from rmqwork._transport.amqp.frames import method_frame
+from rmqwork._transport.amqp.pika_internals import Channel, Connection
 from rmqwork._transport.amqp.rpc import Rpc
 from rmqwork._transport.port import ChannelClosed
 from rmqwork.types import Delivery

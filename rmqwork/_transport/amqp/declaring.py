@@ -24,7 +24,7 @@ from rmqwork._topology.topology import (
     dead_letter_queue,
     due_exchange,
 )
-from rmqwork._transport.amqp.connection import Connection
+from rmqwork._transport.amqp.pika_internals import Connection
 from rmqwork._transport.amqp.rpc import Rpc
 from rmqwork._transport.port import ChannelClosed
 from rmqwork.errors import ConfigurationError

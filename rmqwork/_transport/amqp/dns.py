@@ -9,31 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from typing import Any
 
-from pika.adapters.asyncio_connection import _AsyncioIOServicesAdapter
-
 _Question = tuple[str, int, int, int, int]
-
-
-class IOServices(_AsyncioIOServicesAdapter):
-    """pika's way to the event loop, with names looked up by `lookup`."""
-
-    def getaddrinfo(
-        self,
-        host: str,
-        port: int,
-        on_done: Callable[..., None],
-        family: int = 0,
-        socktype: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Any:
-        """Look up a name; see pika's."""
-        return self._schedule_and_wrap_in_io_ref(
-            lookup((host, port, family, socktype, proto), flags), on_done
-        )
 
 
 async def lookup(question: _Question, flags: int = 0) -> list[Any]:

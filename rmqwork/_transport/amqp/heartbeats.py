@@ -1,4 +1,4 @@
-"""`Heartbeats`: when a broker that says nothing is given up.
+"""When a broker that says nothing is given up.
 
 pika looks once in the heartbeat and 5 s, and gives up if nothing has come since it looked last: a
 peer that is gone without a word is noticed after 15 to 30 s with a heartbeat of 10 s, after 65 to
@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pika.heartbeat import HeartbeatChecker
-
-_LOOKS: Final = 5
+LOOKS: Final = 5
 """So many looks in a row without a byte end a connection. That they are counted one by one keeps a
 loop that was held up itself from taking its own pause for the broker's."""
 _OVERDUE: Final = 0.25
@@ -21,15 +19,10 @@ heartbeats, a machine that is busy for a moment must not look dead."""
 _SECONDS: Final = 2.5
 
 
-class Heartbeats(HeartbeatChecker):
-    """Sends heartbeats as pika does, and looks oftener whether any came."""
+def check_interval(heartbeat: float) -> float:
+    """Return the seconds between two looks.
 
-    @property
-    def connection_is_idle(self) -> bool:
-        """Whether the broker has been silent for too long."""
-        return bool(self._idle_byte_intervals >= _LOOKS)
-
-    def _start_check_timer(self) -> None:
-        patience = self._timeout + max(_OVERDUE * self._timeout, _SECONDS)
-        self._check_interval = patience / _LOOKS
-        super()._start_check_timer()
+    Args:
+        heartbeat: seconds, as agreed with the broker.
+    """
+    return (heartbeat + max(_OVERDUE * heartbeat, _SECONDS)) / LOOKS

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,10 +11,9 @@ from pika.connection import Parameters
 
 from rmqwork._topology.differences import Difference
 from rmqwork._topology.topology import Declaration
-from rmqwork._transport.amqp.connection import Connection
 from rmqwork._transport.amqp.consuming import AmqpConsumeChannel
 from rmqwork._transport.amqp.declaring import declare, missing, verified
-from rmqwork._transport.amqp.dns import IOServices
+from rmqwork._transport.amqp.pika_internals import Connection, IOServices
 from rmqwork._transport.amqp.publishing import AmqpPublishChannel
 from rmqwork._transport.amqp.rpc import Rpc
 from rmqwork._transport.port import ChannelClosed, QueueDepth
@@ -160,32 +157,21 @@ class AmqpLink:
             self._connection.close()
             await asyncio.wait_for(asyncio.shield(self._ended), 2)
         except (exceptions.AMQPError, TimeoutError):
-            if self._connection._transport is not None:
-                self._connection._transport.abort()
+            self._connection.abort()
 
     def release(self) -> None:
         """In a forked child: close our copy of the descriptor, and nothing else."""
-        transport = self._connection._transport
-        if transport is not None:
-            with contextlib.suppress(OSError):
-                os.close(transport._sock.fileno())
+        self._connection.close_descriptor()
 
     async def _give_up(self, opened: asyncio.Future[None]) -> None:
         """Give up a connection that is being opened; its socket is closed after this."""
         self._closing = True
-        connection = self._connection
-        workflow, loop = connection._connection_workflow, asyncio.get_running_loop()
+        connection, loop = self._connection, asyncio.get_running_loop()
         # While a name is being resolved pika's abort comes too early: it connects all the same.
         until = loop.time() + _RESOLVING
-        while workflow is not None and not opened.done() and loop.time() < until:
-            if workflow._connector is not None or connection._transport is not None:
-                break
+        while connection.is_resolving and not opened.done() and loop.time() < until:
             await asyncio.sleep(0.001)
-        if connection._transport is not None:
-            connection._transport.abort()
-        elif workflow is not None:
-            with contextlib.suppress(exceptions.AMQPError):  # it has come to its end just now
-                workflow.abort()
+        connection.abort()
         await asyncio.wait((opened,), timeout=_GIVE_UP_TIMEOUT)
         if opened.done():
             opened.exception()  # nobody else wants to know

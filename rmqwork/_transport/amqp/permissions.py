@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pika
 
-from rmqwork._transport.amqp.connection import Channel, Connection
+from rmqwork._transport.amqp.pika_internals import Channel, Connection
 from rmqwork._transport.amqp.rpc import Rpc
 from rmqwork._transport.port import ChannelClosed
 

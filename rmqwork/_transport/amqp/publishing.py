@@ -13,13 +13,9 @@ from pika import exceptions, spec
 from rmqwork._topology import delays
 from rmqwork._topology.topology import RETURN_EXCHANGE
 from rmqwork._transport.amqp import properties
-from rmqwork._transport.amqp.connection import (
-    Connection,
-    body_frames,
-    header_frame,
-    method_frame,
-)
 from rmqwork._transport.amqp.frame_templates import FrameTemplates
+from rmqwork._transport.amqp.frames import body_frames, header_frame, method_frame
+from rmqwork._transport.amqp.pika_internals import Connection
 from rmqwork._transport.amqp.rpc import Rpc, closed_of
 from rmqwork._transport.port import ChannelClosed, Settled
 from rmqwork.errors import InvalidMessage
@@ -54,6 +50,7 @@ class AmqpPublishChannel:
         self._returned: dict[int, str] = {}
         self._methods: dict[tuple[str, str], bytes] = {}
         self._moulds: FrameTemplates
+        self._body_max = 0
 
     @classmethod
     async def open(cls, connection: Connection) -> AmqpPublishChannel:
@@ -65,7 +62,8 @@ class AmqpPublishChannel:
         await self._rpc.call(self._rpc.channel.confirm_delivery, self._on_settled)
         self._rpc.channel.confirmed = self._on_confirmed
         number = self._rpc.channel.channel_number
-        self._moulds = FrameTemplates(number, connection._body_max_length)
+        self._body_max = connection.body_max
+        self._moulds = FrameTemplates(number, self._body_max)
         return self
 
     @property
@@ -117,7 +115,7 @@ class AmqpPublishChannel:
             self._header(number, publication, headers),
         ]
         if publication.body:
-            frames += body_frames(number, publication.body, self._connection._body_max_length)
+            frames += body_frames(number, publication.body, self._body_max)
         return frames
 
     def _method(self, number: int, exchange: str, routing_key: str) -> bytes:

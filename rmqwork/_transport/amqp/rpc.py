@@ -8,7 +8,7 @@ from typing import Any
 
 from pika import exceptions
 
-from rmqwork._transport.amqp.connection import Channel, Connection
+from rmqwork._transport.amqp.pika_internals import Channel, Connection
 from rmqwork._transport.port import ChannelClosed
 
 _ASKED_FOR = 200

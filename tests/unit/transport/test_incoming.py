@@ -13,13 +13,8 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.callback import CallbackManager
 from pika.channel import ContentFrameAssembler
 
-from rmqwork._transport.amqp.connection import (
-    Channel,
-    Connection,
-    body_frames,
-    header_frame,
-    method_frame,
-)
+from rmqwork._transport.amqp.frames import body_frames, header_frame, method_frame
+from rmqwork._transport.amqp.pika_internals import Channel, Connection
 from rmqwork._transport.amqp.properties import encode
 
 BODY_MAX = 50

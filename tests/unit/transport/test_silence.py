@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rmqwork._transport.amqp.heartbeats import Heartbeats
+from rmqwork._transport.amqp.pika_internals import Heartbeats
 
 
 class Clocked:

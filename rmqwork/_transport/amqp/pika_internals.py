@@ -1,4 +1,8 @@
-"""pika's asyncio connection, with writes that travel together and channels that never reject.
+"""pika's connection, changed by its private names, all of which are in this module.
+
+pika promises nothing about them, so the requirement allows no newer minor version, and
+`tests/unit/transport/test_pika_internals.py` says which of `PRIVATE_NAMES` the installed one lacks.
+They stand in subclasses, and not behind functions: what is called for each message costs no more.
 
 What differs from pika's own classes:
 
@@ -8,23 +12,65 @@ What differs from pika's own classes:
   confirms at once (`frame_parser`).
 * pika answers deliveries of a consumer that is being cancelled with ``basic.reject``, which counts
   against the message on RabbitMQ 4.3. Here they are delivered, and the worker hands them back.
+* pika looks names up in a thread; here it may be without one (`dns`).
 * pika takes up to two heartbeats and 10 s to see that a broker is gone without a word. Here it is a
-  heartbeat and a half (`silence`).
+  heartbeat and a half (`heartbeats`).
 * pika ends the connection over a header that it cannot represent. Here `properties` reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from pika import channel, exceptions, frame
-from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.asyncio_connection import AsyncioConnection, _AsyncioIOServicesAdapter
+from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflow
 from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
+from pika.channel import ContentFrameAssembler
+from pika.heartbeat import HeartbeatChecker
 
-from rmqwork._transport.amqp import frame_parser, properties
+from rmqwork._transport.amqp import frame_parser, heartbeats, properties
+from rmqwork._transport.amqp.dns import lookup
 from rmqwork._transport.amqp.frame_parser import CONTENT, FRAME
-from rmqwork._transport.amqp.heartbeats import Heartbeats
+
+PRIVATE_NAMES: Final[Mapping[type, tuple[str, ...]]] = {
+    AsyncioConnection: (
+        "_body_max_length",
+        "_channels",
+        "_connection_workflow",
+        "_create_channel",
+        "_create_heartbeat_checker",
+        "_error",
+        "_frame_buffer",
+        "_nbio",
+        "_on_data_available",
+        "_on_stream_terminated",
+        "_output_marshaled_frames",
+        "_proto_connection_made",
+        "_read_frame",
+        "_transport",
+    ),
+    channel.Channel: (
+        "_content_assembler",
+        "_on_deliver",
+        "_on_getempty",
+        "_on_getok_callback",
+    ),
+    ContentFrameAssembler: ("_method_frame",),
+    AMQPConnectionWorkflow: ("_connector",),
+    HeartbeatChecker: (
+        "_check_interval",
+        "_idle_byte_intervals",
+        "_start_check_timer",
+        "_timeout",
+    ),
+    _AsyncPlaintextTransport: ("_MAX_CONSUME_BYTES", "_MAX_RECV_BYTES", "_sock"),
+    _AsyncioIOServicesAdapter: ("_schedule_and_wrap_in_io_ref",),
+}
+"""All of pika's private names that rmqwork uses, by the class that has them."""
 
 _HEADER_FRAME: Final = b"\x02"
 _KINDS: Final = (1, 2, 3, 8)  # method, content header, body, heartbeat
@@ -63,6 +109,38 @@ class Channel(channel.Channel):
         self._on_getok_callback: Any = None
         if callback is not None:
             callback(self, None, None, b"")
+
+
+class Heartbeats(HeartbeatChecker):
+    """Sends heartbeats as pika does, and looks oftener whether any came; see `heartbeats`."""
+
+    @property
+    def connection_is_idle(self) -> bool:
+        """Whether the broker has been silent for too long."""
+        return bool(self._idle_byte_intervals >= heartbeats.LOOKS)
+
+    def _start_check_timer(self) -> None:
+        self._check_interval = heartbeats.check_interval(self._timeout)
+        super()._start_check_timer()
+
+
+class IOServices(_AsyncioIOServicesAdapter):
+    """pika's way to the event loop, with names looked up by `dns.lookup`."""
+
+    def getaddrinfo(
+        self,
+        host: str,
+        port: int,
+        on_done: Callable[..., None],
+        family: int = 0,
+        socktype: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """Look up a name; see pika's."""
+        return self._schedule_and_wrap_in_io_ref(
+            lookup((host, port, family, socktype, proto), flags), on_done
+        )
 
 
 class Connection(AsyncioConnection):
@@ -187,37 +265,32 @@ class Connection(AsyncioConnection):
             data = data[sent:]
         transport.write(data)
 
+    @property
+    def body_max(self) -> int:
+        """Bytes of a body that one frame carries."""
+        return int(self._body_max_length)
+
+    @property
+    def is_resolving(self) -> bool:
+        """Whether it is being opened, and the broker's name is still being looked up."""
+        workflow = self._connection_workflow
+        return workflow is not None and workflow._connector is None and self._transport is None
+
+    def abort(self) -> None:
+        """Close the socket without a word to the broker, or end the attempt to open one."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif self._connection_workflow is not None:
+            with suppress(exceptions.AMQPError):  # it has come to its end just now
+                self._connection_workflow.abort()
+
+    def close_descriptor(self) -> None:
+        """In a forked child: close our copy of the socket's descriptor, and nothing else."""
+        if self._transport is not None:
+            with suppress(OSError):
+                os.close(self._transport._sock.fileno())
+
     def _on_stream_terminated(self, error: Exception | None) -> None:
         if error is None and self._error is None:  # pika asserts that it knows a reason
             error = exceptions.StreamLostError("given up while it was being opened")
         super()._on_stream_terminated(error)
-
-
-def body_frames(channel_number: int, body: bytes, max_length: int) -> list[bytes]:
-    """The body frames of one message."""
-    head = channel_number.to_bytes(2, "big")
-    return [
-        b"".join((b"\x03", head, len(part).to_bytes(4, "big"), part, b"\xce"))
-        for part in (body[at : at + max_length] for at in range(0, len(body), max_length))
-    ]
-
-
-def method_frame(channel_number: int, method: Any) -> bytes:
-    """One method frame."""
-    payload = b"".join((method.INDEX.to_bytes(4, "big"), *method.encode()))
-    return _frame(b"\x01", channel_number, payload)
-
-
-def header_frame(channel_number: int, encoded: bytes, size: int) -> bytes:
-    """The content header frame of one message.
-
-    Args:
-        encoded: its properties, from `properties.encode`.
-        size: bytes of its body.
-    """
-    return _frame(_HEADER_FRAME, channel_number, CONTENT.pack(60, 0, size) + encoded)
-
-
-def _frame(kind: bytes, channel_number: int, payload: bytes) -> bytes:
-    head = channel_number.to_bytes(2, "big") + len(payload).to_bytes(4, "big")
-    return b"".join((kind, head, payload, b"\xce"))
