@@ -51,12 +51,6 @@ class RemoteArgumentBinder:
             return args, {**kwargs, self.into: value}
         return args, codec.check_fields(self.name, value)
 
-    def by_name(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_open: bool
-    ) -> dict[str, Any]:
-        """See `Filling.by_name`."""
-        return dict(kwargs)
-
     def given(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_open: bool
     ) -> tuple[dict[str, Any], bytes]:

@@ -43,14 +43,12 @@ class Assignment:
     """What an executor is to be.
 
     Args:
-        executor_id: the worker process's number for it.
         threads: how many tasks run at once in threads.
         async_tasks: how many run at once on the event loop.
         fds: control, thread deliveries, async deliveries, start marks.
         event_loop: of coroutine tasks: ``asyncio`` or ``uvloop``.
     """
 
-    executor_id: int
     threads: int
     async_tasks: int
     fds: tuple[int, ...]

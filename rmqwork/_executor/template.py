@@ -190,7 +190,6 @@ class TemplateProcess:
             run_executor(
                 self._app,
                 Assignment(
-                    order.executor_id,
                     order.threads,
                     order.async_tasks,
                     tuple(order.fds),

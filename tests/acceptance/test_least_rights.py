@@ -6,12 +6,13 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
 from rmqwork._admin.provision.looking import whole_plan
-from rmqwork._admin.provision.rights import ROLES, rights_of
+from rmqwork._admin.provision.rights import Role, rights_of
 from rmqwork._topology.topology import DeclareQueue
 from rmqwork._transport.connecting import connect
 from rmqwork._transport.port import ChannelClosed
@@ -21,6 +22,8 @@ from rmqwork.types import Publication, Verdict
 from tests.acceptance.apps import work
 from tests.acceptance.support import WORK, Scene, Worker, manage
 from tests.certificates import Authority, TlsPort
+
+ROLES: Final = get_args(Role)
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rmqwork._tasks.app import App
 
 Role = Literal["worker", "publisher", "operator"]
-ROLES: Final[tuple[Role, ...]] = ("worker", "publisher", "operator")
 _OURS: Final = "rmqwork."
 _DEFAULT: Final = "amq.default"
 

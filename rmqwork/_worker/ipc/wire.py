@@ -72,11 +72,6 @@ class Unpacker:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    @property
-    def pending(self) -> int:
-        """How many bytes of an unfinished frame are held."""
-        return len(self._buffer)
-
     def feed(self, data: bytes | bytearray | memoryview) -> list[Message]:
         """All messages of the frames that are complete with this piece."""
         if self._buffer:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from typing import Annotated
 
 import pytest
 
 from rmqwork import ConfigurationError, Context, Depends, TaskSet
+from rmqwork._tasks.dependencies import dependant_of
 
 
 def test_a_dependency_is_called_for_each_run_and_once_in_it(app):
@@ -176,3 +179,13 @@ def test_the_library_is_imported_only_when_it_is_used():
         "app.check(); f(1); assert not {'fast_depends', 'anyio'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_installed_library_has_its_class_where_it_is_looked_for():
+    """`dependant_of` peeks at what is loaded, so that tasks without `Depends` import nothing."""
+    found = Depends(int)
+    parameter = inspect.Parameter("n", inspect.Parameter.KEYWORD_ONLY, default=found)
+
+    assert type(found) is sys.modules["fast_depends.dependencies.model"].Dependant
+    assert dependant_of(parameter, int) is found
+    assert dependant_of(parameter.replace(default=1), Annotated[int, found]) is found
