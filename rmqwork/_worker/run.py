@@ -98,7 +98,7 @@ async def _prepare(
 ) -> Worker | None:
     """The worker that options and app come to; None when a signal comes before."""
     # Imported while the template imports the app: two processes, and a start that is sooner.
-    for module in ("transport.amqp.connector", "worker.orphans", "worker.shutdown"):
+    for module in ("_transport.amqp.connector", "_worker.orphans", "_worker.shutdown"):
         importlib.import_module(f"rmqwork.{module}")
     from rmqwork._config.manifest import Manifest
     from rmqwork._worker.model.plan import worker_spec
