@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from typing import Protocol
 
 Header = str | int | bool
 """What a header of ours may hold: text, a 64-bit integer or a truth value (no floats: AMQP 0-9-1
@@ -63,6 +64,23 @@ class Verdict(Enum):
     """The connection or channel ended before an answer: unknown."""
 
 
+class SettleChannel(Protocol):
+    """The channel that a delivery came on, as far as the delivery is concerned."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its deliveries can still be settled."""
+
+    def ack(self, delivery: Delivery) -> None:
+        """Settle a delivery for good."""
+
+    def nack(self, delivery: Delivery) -> None:
+        """Hand a delivery back to its queue, without blame where the broker can tell."""
+
+    async def synced(self) -> None:
+        """Return when the broker has processed all that was settled before; raise when not."""
+
+
 @dataclass(slots=True)
 class Delivery:
     """One message that the broker has handed to us, and that we have to settle.
@@ -71,7 +89,7 @@ class Delivery:
     settled; ``tag`` is its delivery tag there.
     """
 
-    channel: object
+    channel: SettleChannel
     tag: int
     queue: str
     exchange: str

@@ -79,7 +79,7 @@ class Asker:
 
     def take(self, delivery: Delivery) -> None:
         """An answer has come."""
-        delivery.channel.ack(delivery)  # type: ignore[attr-defined]
+        delivery.channel.ack(delivery)
         answers = self._answers.get(delivery.correlation_id or "")
         if answers is not None:
             with suppress(NotACommand):

@@ -24,6 +24,21 @@ FORMAT: Final = "rmqwork.dead-letter.v1"
 _COUNTERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
+class _NoChannel:
+    """The channel of a letter that was read from a file: there is nothing to settle."""
+
+    is_open: Final = False
+
+    def ack(self, delivery: Delivery) -> None:
+        """Refuse it."""
+        raise TypeError(f"{delivery.message_id} was read from a file and cannot be settled")
+
+    nack = ack
+
+    async def synced(self) -> None:
+        """Return at once: nothing was settled."""
+
+
 def to_line(letter: DeadLetter) -> str:
     """A letter as one line of JSON (ASCII, without the line end)."""
     try:
@@ -71,7 +86,7 @@ def from_line(line: str) -> DeadLetter:
         raise ConfigurationError("no dead letter: dead_letter_queue, properties or headers is bad")
     return dead_letter(
         Delivery(
-            None,
+            _NoChannel(),
             0,
             place,
             _text(record, "exchange") or "",

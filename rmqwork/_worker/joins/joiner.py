@@ -215,8 +215,8 @@ class Joiner:
 
     def _ack(self, tokens: Iterable[Delivery]) -> None:
         for delivery in tokens:
-            if delivery.channel.is_open:  # type: ignore[attr-defined]
-                delivery.channel.ack(delivery)  # type: ignore[attr-defined]
+            if delivery.channel.is_open:
+                delivery.channel.ack(delivery)
 
     def _mark(self, queue: str, shard: Shard[Delivery], join: str) -> None:
         def marked() -> None:
@@ -288,8 +288,8 @@ class Joiner:
                 await asyncio.sleep(0.01)
             held = [one for shard in self._shards.values() for one in shard.release()]
             for delivery in sorted(held, key=lambda one: (one.queue, one.tag)):
-                if delivery.channel.is_open:  # type: ignore[attr-defined]
-                    delivery.channel.nack(delivery)  # type: ignore[attr-defined]
+                if delivery.channel.is_open:
+                    delivery.channel.nack(delivery)
             await self._consumption.close()
         for task in tuple(self._tasks):
             task.cancel()

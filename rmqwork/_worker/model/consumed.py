@@ -123,6 +123,5 @@ class FirstDeliveryRequeue:
         held, self._held = self._held, None
         if self._timer is not None:
             self._timer.cancel()
-        channel = None if held is None else held.channel
-        if held is not None and channel.is_open:  # type: ignore[attr-defined]
-            channel.nack(held)  # type: ignore[attr-defined]
+        if held is not None and held.channel.is_open:
+            held.channel.nack(held)

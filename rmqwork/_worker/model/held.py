@@ -68,7 +68,7 @@ class HeldDelivery:
     @property
     def settleable(self) -> bool:
         """Whether its channel still stands."""
-        return bool(self.delivery.channel.is_open)  # type: ignore[attr-defined]
+        return self.delivery.channel.is_open
 
     @property
     def came_before(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from rmqwork._worker.model.held import HeldDelivery, Key
 from rmqwork._worker.policy.decide import Ack, Decision
+from rmqwork.types import SettleChannel
 
 _MOST: Final = 20_000
 _V = TypeVar("_V")
@@ -27,7 +28,7 @@ class RedeliveryMemory:
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._unproven: dict[object, list[HeldDelivery]] = {}
+        self._unproven: dict[SettleChannel, list[HeldDelivery]] = {}
         self._outcomes: OrderedDict[Key, Decision] = OrderedDict()
         self._running: OrderedDict[Key, HeldDelivery] = OrderedDict()
 
@@ -35,21 +36,21 @@ class RedeliveryMemory:
         """An ack was given to the channel; it is proven when the channel has been synced."""
         self._unproven.setdefault(held.delivery.channel, []).append(held)
 
-    def unproven(self, channel: object) -> int:
+    def unproven(self, channel: SettleChannel) -> int:
         """How many acks of a channel have no proof yet."""
         return len(self._unproven.get(channel, ()))
 
-    def channels(self) -> list[object]:
+    def channels(self) -> list[SettleChannel]:
         """The channels with acks that have no proof yet."""
         return [channel for channel, helds in self._unproven.items() if helds]
 
-    def proven(self, channel: object, count: int) -> None:
+    def proven(self, channel: SettleChannel, count: int) -> None:
         """The first ``count`` unproven acks of a channel have arrived."""
         helds = self._unproven.get(channel)
         if helds is not None:
             del helds[:count]
 
-    def lost(self, channel: object) -> None:
+    def lost(self, channel: SettleChannel) -> None:
         """A channel ended: its unproven acks may have to be given again."""
         for held in self._unproven.pop(channel, ()):
             self.outcome(held, Ack())

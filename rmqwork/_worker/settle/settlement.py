@@ -68,7 +68,7 @@ class Settlement:
             case Ack():
                 self._ack(held)
             case HandBack():
-                held.delivery.channel.nack(held.delivery)  # type: ignore[attr-defined]
+                held.delivery.channel.nack(held.delivery)
                 self._done(held)
             case PublishThenAck():
                 self.open.add(held)
@@ -77,7 +77,7 @@ class Settlement:
                 raise TypeError("it keeps its delivery: see rmqwork._worker.partitions")
 
     def _ack(self, held: HeldDelivery) -> None:
-        held.delivery.channel.ack(held.delivery)  # type: ignore[attr-defined]
+        held.delivery.channel.ack(held.delivery)
         self._memory.acked(held)
         self._done(held)
 
@@ -158,7 +158,7 @@ class Settlement:
         for channel in self._memory.channels():
             count = self._memory.unproven(channel)
             try:
-                await channel.synced()  # type: ignore[attr-defined]
+                await channel.synced()
             except Exception:
                 sure = False
             else:
