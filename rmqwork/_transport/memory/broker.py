@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rmqwork._transport.memory.clock import Clock, ManualClock, RealClock
 from rmqwork._transport.memory.dead_lettering import DeadLettering
@@ -20,8 +20,15 @@ from rmqwork._transport.memory.ticker import Ticker
 from rmqwork._transport.port import ChannelClosed
 from rmqwork.types import Publication, Verdict
 
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.link import MemoryLink
+
+class Peer(Protocol):
+    """A connection, as far as the broker is concerned."""
+
+    def tell_blocked(self, blocked: bool) -> None:
+        """The broker blocks or unblocks publishers."""
+
+    def drop(self, reason: str) -> None:
+        """End it unasked."""
 
 
 class MemoryBroker:
@@ -38,7 +45,7 @@ class MemoryBroker:
         self.faults = Faults()
         self.exchanges = Exchanges()
         self.queues: dict[str, MemoryQueue] = {}
-        self.links: set[MemoryLink] = set()
+        self.links: set[Peer] = set()
         self.blocks_publishers = False
         self.refused_users: set[str] = set()
         self._lock = threading.RLock()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from rmqwork._transport.memory.connection import Connection
 from rmqwork._transport.memory.message import Entry, shifted, shifted_headers
 from rmqwork._transport.memory.queues import Consumer, MemoryQueue
 from rmqwork._transport.port import ChannelClosed
 from rmqwork.types import Delivery
-
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.link import MemoryLink
 
 _log = logging.getLogger("rmqwork.transport")
 _LOCKED = (
@@ -31,7 +29,7 @@ class _Unacked(NamedTuple):
 class MemoryConsumeChannel:
     """See `rmqwork._transport.port.ConsumeChannel`."""
 
-    def __init__(self, link: MemoryLink, closed: Callable[[str], None]) -> None:
+    def __init__(self, link: Connection, closed: Callable[[str], None]) -> None:
         self._link = link
         self._closed = closed
         self._tags = itertools.count(1)

@@ -8,14 +8,12 @@ on 4.3: a queue whose 32 oldest letters are not taken sends no others, and tries
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from rmqwork._transport.memory.message import Death, Message, stamp
+from rmqwork._transport.memory.queues import MemoryQueue
 from rmqwork._transport.port import ChannelClosed
-
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.broker import MemoryBroker
-    from rmqwork._transport.memory.queues import MemoryQueue
 
 _WINDOW: Final = 32
 _RETRY_AFTER: Final = 180.0
@@ -42,10 +40,29 @@ class _Outbox:
         self.again = False
 
 
+class Owner(Protocol):
+    """The broker, as far as its dead letters are concerned."""
+
+    def now(self) -> float:
+        """The time by the broker's clock."""
+
+    def wall(self) -> float:
+        """The time since the epoch, as far as the broker is concerned."""
+
+    def later(self, moment: float, call: Callable[[], None]) -> None:
+        """Have something called when the broker's clock says ``moment``."""
+
+    def targets(self, message: Message) -> list[MemoryQueue]:
+        """The queues that a message is for; raises `ChannelClosed` without its exchange."""
+
+    def put(self, queue: MemoryQueue, message: Message) -> bool:
+        """Put a message into a queue; false when it refuses."""
+
+
 class DeadLettering:
     """Dead-letters for a broker."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: Owner) -> None:
         self._broker = broker
         self._outboxes: dict[MemoryQueue, _Outbox] = {}
 

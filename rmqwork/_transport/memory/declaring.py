@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from rmqwork._topology.differences import Difference, usable
 from rmqwork._topology.topology import Bind, Declaration, DeclareExchange, DeclareQueue
+from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.exchanges import Binding, MemoryExchange
 from rmqwork._transport.memory.message import plain
+from rmqwork._transport.memory.permissions import Rights
 from rmqwork._transport.memory.queues import MemoryQueue
 from rmqwork._transport.memory.streams import MemoryStream
 from rmqwork._transport.port import ChannelClosed
 from rmqwork.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.broker import MemoryBroker
-    from rmqwork._transport.memory.permissions import Rights
 
 _ACCESS_REFUSED: Final = 403
 _PRECONDITION_FAILED: Final = 406

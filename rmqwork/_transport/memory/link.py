@@ -7,20 +7,19 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rmqwork._topology.differences import Difference
 from rmqwork._topology.topology import Declaration
 from rmqwork._transport.memory import declaring
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.connection import Channel
 from rmqwork._transport.memory.consuming import MemoryConsumeChannel
+from rmqwork._transport.memory.faults import Faults
 from rmqwork._transport.memory.permissions import Rights
 from rmqwork._transport.memory.publishing import MemoryPublishChannel
 from rmqwork._transport.port import ChannelClosed, QueueDepth
 from rmqwork.types import Server
-
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.broker import MemoryBroker
-    from rmqwork._transport.memory.faults import Faults
 
 _log = logging.getLogger("rmqwork.transport")
 SERVER: Final = Server("rmqwork in memory, like RabbitMQ", (4, 3))
@@ -55,7 +54,7 @@ class MemoryLink:
         self._lost: list[Callable[[str], None]] = []
         self._on_block: list[Callable[[bool], None]] = []
         self._blocked = broker.blocks_publishers
-        self._channels: list[MemoryPublishChannel | MemoryConsumeChannel] = []
+        self._channels: list[Channel] = []
         with broker.at_work():
             broker.links.add(self)
 
@@ -223,7 +222,7 @@ class MemoryLink:
         for channel in channels:
             channel.end(ChannelClosed(0, reason), asked=reason == _CLOSED)
 
-    def forget(self, channel: MemoryPublishChannel | MemoryConsumeChannel) -> None:
+    def forget(self, channel: Channel) -> None:
         """A channel has ended."""
         if channel in self._channels:
             self._channels.remove(channel)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from rmqwork._topology import delays
 from rmqwork._topology.topology import RETURN_EXCHANGE
+from rmqwork._transport.memory.connection import Connection
 from rmqwork._transport.memory.exchanges import NO_ROUTE
 from rmqwork._transport.memory.message import plain
 from rmqwork._transport.memory.properties import check
 from rmqwork._transport.port import ChannelClosed, Settled
 from rmqwork.types import Publication, Verdict
-
-if TYPE_CHECKING:
-    from rmqwork._transport.memory.link import MemoryLink
 
 MAX_MESSAGE: Final = 16 << 20
 """Bytes of body that RabbitMQ takes since 4.0 unless told otherwise."""
@@ -31,7 +29,7 @@ class _InFlight(NamedTuple):
 class MemoryPublishChannel:
     """See `rmqwork._transport.port.PublishChannel`."""
 
-    def __init__(self, link: MemoryLink) -> None:
+    def __init__(self, link: Connection) -> None:
         self._link = link
         self._in_flight: dict[int, _InFlight] = {}
         self._next = 1
