@@ -38,6 +38,8 @@ PREFIX: Final = "rmqwork.delay.v1"
 DUE_EXCHANGE: Final = f"{PREFIX}.due"
 DUE_HEADER: Final = "rmqwork-due"
 _LEVEL_HEADERS: Final = tuple(f"rmqwork-d{level}" for level in range(LEVELS))
+_BY_QUEUE: Final = ("", RETURN_EXCHANGE)
+"""Exchanges that route by the name of a queue; what is delayed for them returns by it."""
 _PRECISION: Final = 1000
 _COARSEST: Final = 40
 OWN_HEADERS: Final = frozenset({DUE_HEADER, *_LEVEL_HEADERS})
@@ -72,6 +74,19 @@ def enter(delay: float) -> tuple[str, dict[str, bool]]:
     units = units_of(delay)
     headers = {_LEVEL_HEADERS[level]: True for level in range(LEVELS) if units >> level & 1}
     return level_name(units.bit_length() - 1), headers
+
+
+def entry(exchange: str, delay: float) -> tuple[str, dict[str, object]]:
+    """Return the exchange and the headers with which a message waits for its own exchange.
+
+    Args:
+        exchange: the message's own; it goes there, by its routing key, when the delay is over.
+        delay: seconds; more than `MAX_DELAY` counts as that.
+    """
+    first, levels = enter(min(delay, MAX_DELAY))
+    if exchange in _BY_QUEUE:
+        return first, {**levels}
+    return first, {DUE_HEADER: exchange, **levels}
 
 
 def ladder_declarations() -> list[Declaration]:

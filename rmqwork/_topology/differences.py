@@ -35,9 +35,10 @@ class Difference:
         return self.attribute not in _NEEDED_QUEUE_PROPERTIES
 
     def __str__(self) -> str:
+        theirs, ours = _or_absent(self.theirs), _or_absent(self.ours)
         return (
-            f"{self.kind} {self.name!r}: {self.attribute} is {_said(self.theirs)} on the broker, "
-            f"{_said(self.ours)} in the app"
+            f"{self.kind} {self.name!r}: {self.attribute} is {theirs} on the broker, "
+            f"{ours} in the app"
         )
 
 
@@ -53,7 +54,14 @@ _NEEDED_QUEUE_PROPERTIES: Final = frozenset(
 )
 
 
-def _said(value: str | None) -> str:
+def printed(value: object) -> str | None:
+    """Return a value as RabbitMQ prints it; None if there is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)
+
+
+def _or_absent(value: str | None) -> str:
     return "absent" if value is None else value
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from rmqwork._admin.provision.found import Found, FoundExchange, FoundQueue
 from rmqwork._topology.delays import DUE_EXCHANGE
-from rmqwork._topology.differences import Difference
+from rmqwork._topology.differences import Difference, printed
 from rmqwork._topology.topology import (
     Bind,
     Declaration,
@@ -125,16 +125,10 @@ def _differences(
     keys = sorted({*ours, *theirs})
     pairs = [*fields, *((key, ours.get(key), theirs.get(key)) for key in keys)]
     return [
-        Difference(kind, name, key, _said(mine), _said(his))
+        Difference(kind, name, key, printed(mine), printed(his))
         for key, mine, his in pairs
         if mine != his
     ]
-
-
-def _said(value: object) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return None if value is None else str(value)
 
 
 # ── what is there and not needed ──────────────────────────────────────────────────────────────

@@ -1,9 +1,9 @@
-"""The properties of a message as bytes, both ways.
+"""Decode the properties of a message.
 
-pika's own table codec refuses floats, cuts the fraction off those that come in, and raises on
-values that it cannot represent (a time after the year 9999), which ends the connection: a foreign
-message with such a header would end the connection of each worker that it is delivered to,
-for ever. Here what cannot be read is left out, and the message lives.
+pika's own table decoder cuts the fraction off floats, and raises on values that it cannot represent
+(a time after the year 9999), which ends the connection: a foreign message with such a header would
+end the connection of each worker that it is delivered to, for ever. Here what cannot be read is
+left out, and the message lives.
 
 Sources: AMQP 0-9-1 specification, 4.2; the field types as RabbitMQ has them, in its "AMQP 0-9-1
 Errata", section 3.
@@ -11,45 +11,31 @@ Errata", section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import isfinite
 from struct import Struct, error
 from typing import Any, Final
 
 from pika import spec
 
-_SHORT: Final = (  # properties that are short strings, and their flags
-    ("content_type", 1 << 15),
-    ("content_encoding", 1 << 14),
+from rmqwork._transport.properties import (
+    DELIVERY_MODE,
+    HEADERS,
+    PRIORITY,
+    SHORT_AFTER,
+    SHORT_FIRST,
+    SHORT_LAST,
+    TIMESTAMP,
 )
-_SHORT_AFTER: Final = (
-    ("correlation_id", 1 << 10),
-    ("reply_to", 1 << 9),
-    ("expiration", 1 << 8),
-    ("message_id", 1 << 7),
-)
-_SHORT_LAST: Final = (
-    ("type", 1 << 5),
-    ("user_id", 1 << 4),
-    ("app_id", 1 << 3),
-    ("cluster_id", 1 << 2),
-)
-_HEADERS: Final = 1 << 13
-_DELIVERY_MODE: Final = 1 << 12
-_PRIORITY: Final = 1 << 11
-_TIMESTAMP: Final = 1 << 6
+
 _DEEPEST: Final = 32
 """How deep tables and arrays are read; what is deeper is left out."""
 
 _FLAGS: Final = Struct(">H")
 _SIZE: Final = Struct(">I")
 _LONG: Final = Struct(">q")
-_LONG_ITEM: Final = Struct(">cq")
-_INT_ITEM: Final = Struct(">ci")
-_DOUBLE_ITEM: Final = Struct(">cd")
 _TIME: Final = Struct(">Q")
 _TEXT: Final = ord("S")
 _TEXT_HEAD: Final = Struct(">BI")
@@ -69,108 +55,6 @@ _FIXED: Final = {
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class CannotEncode(ValueError):
-    """A property or a header has no form in AMQP."""
-
-
-def encode(
-    *,
-    headers: Mapping[str, object],
-    priority: int | None,
-    timestamp: int | None,
-    **short: str | None,
-) -> bytes:
-    """The properties of a persistent message.
-
-    Args:
-        headers: text, bytes, 64-bit integers, floats, truth values, None, and lists and tables of
-            these.
-        priority: 0 to 255.
-        timestamp: seconds since the epoch.
-        short: those that are texts of at most 255 bytes.
-
-    Raises:
-        CannotEncode: a value that AMQP cannot carry.
-    """
-    flags, pieces = _DELIVERY_MODE, [b""]
-    flags |= _add_short(pieces, short, _SHORT)
-    if headers:
-        flags |= _HEADERS
-        pieces.append(_table(headers))
-    pieces.append(b"\x02")
-    if priority is not None:
-        flags |= _PRIORITY
-        if not 0 <= priority <= 255:
-            raise CannotEncode(f"priority {priority} is not 0 to 255")
-        pieces.append(bytes((priority,)))
-    flags |= _add_short(pieces, short, _SHORT_AFTER)
-    if timestamp is not None:
-        flags |= _TIMESTAMP
-        if not 0 <= timestamp < 1 << 64:
-            raise CannotEncode(f"timestamp {timestamp} is not in 64 bits")
-        pieces.append(_TIME.pack(timestamp))
-    flags |= _add_short(pieces, short, _SHORT_LAST)
-    pieces[0] = _FLAGS.pack(flags)
-    return b"".join(pieces)
-
-
-def _add_short(
-    pieces: list[bytes], values: Mapping[str, str | None], names: tuple[tuple[str, int], ...]
-) -> int:
-    flags = 0
-    for name, flag in names:
-        value = values.get(name)
-        if value is not None:
-            flags |= flag
-            pieces.append(_short(name, value))
-    return flags
-
-
-def _short(name: str, value: str) -> bytes:
-    data = value.encode("utf-8", "replace")
-    if len(data) > 255:
-        raise CannotEncode(f"{name} {value[:40]!r}… is longer than 255 bytes")
-    return bytes((len(data),)) + data
-
-
-def _table(table: Mapping[str, object]) -> bytes:
-    pieces: list[bytes] = []
-    for key, value in table.items():
-        pieces.append(_short("the name of a header", key))
-        pieces.append(_value(key, value))
-    data = b"".join(pieces)
-    return _SIZE.pack(len(data)) + data
-
-
-def _value(key: str, value: object) -> bytes:
-    match value:
-        case str():
-            data = value.encode("utf-8", "replace")
-            return b"S" + _SIZE.pack(len(data)) + data
-        case bool():
-            return b"t\x01" if value else b"t\x00"
-        case int():
-            if -(1 << 31) <= value < 1 << 31:
-                return _INT_ITEM.pack(b"I", value)
-            if -(1 << 63) <= value < 1 << 63:
-                return _LONG_ITEM.pack(b"l", value)
-            raise CannotEncode(f"header {key!r}: {value} does not fit 64 bits")
-        case None:
-            return b"V"
-        case float():
-            if not isfinite(value):  # RabbitMQ ends the connection for it
-                raise CannotEncode(f"header {key!r}: {value} is no number")
-            return _DOUBLE_ITEM.pack(b"d", value)
-        case bytes():
-            return b"x" + _SIZE.pack(len(value)) + value
-        case Mapping():
-            return b"F" + _table(value)
-        case list() | tuple():
-            data = b"".join([_value(key, item) for item in value])
-            return b"A" + _SIZE.pack(len(data)) + data
-    raise CannotEncode(f"header {key!r} is a {type(value).__name__}")
-
-
 def decode(data: bytes) -> spec.BasicProperties:
     """The properties of a message that has come; never raises."""
     properties = spec.BasicProperties()
@@ -184,23 +68,23 @@ def _read(properties: Any, data: bytes) -> None:
     at = _FLAGS.size
     if flags & 1:
         return
-    at = _read_short(properties, data, at, flags, _SHORT)
-    if flags & _HEADERS:
+    at = _read_short(properties, data, at, flags, SHORT_FIRST)
+    if flags & HEADERS:
         (size,) = _SIZE.unpack_from(data, at)
         at += _SIZE.size
         properties.headers = _read_table(data, at, at + size, 0)
         at += size
-    if flags & _DELIVERY_MODE:
+    if flags & DELIVERY_MODE:
         properties.delivery_mode = data[at]
         at += 1
-    if flags & _PRIORITY:
+    if flags & PRIORITY:
         properties.priority = data[at]
         at += 1
-    at = _read_short(properties, data, at, flags, _SHORT_AFTER)
-    if flags & _TIMESTAMP:
+    at = _read_short(properties, data, at, flags, SHORT_AFTER)
+    if flags & TIMESTAMP:
         (properties.timestamp,) = _TIME.unpack_from(data, at)
         at += _TIME.size
-    _read_short(properties, data, at, flags, _SHORT_LAST)
+    _read_short(properties, data, at, flags, SHORT_LAST)
 
 
 def _read_short(

@@ -8,17 +8,15 @@ from dataclasses import replace
 from time import time
 from typing import Any, Final, NamedTuple
 
-from pika import exceptions, spec
+from pika import spec
 
 from rmqwork._topology import delays
-from rmqwork._topology.topology import RETURN_EXCHANGE
-from rmqwork._transport.amqp import properties
 from rmqwork._transport.amqp.frame_templates import FrameTemplates
 from rmqwork._transport.amqp.frames import body_frames, header_frame, method_frame
 from rmqwork._transport.amqp.pika_internals import Connection
 from rmqwork._transport.amqp.rpc import Rpc, closed_of
 from rmqwork._transport.port import ChannelClosed, Settled
-from rmqwork.errors import InvalidMessage
+from rmqwork._transport.properties import check_frame, check_route, encode_properties
 from rmqwork.types import Publication, Verdict
 
 _TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")
@@ -27,8 +25,6 @@ _NO_ACCESS: Final = re.compile(r"access to (?:topic '[^']*' in )?exchange '([^']
 _NO_TOPIC: Final = re.compile(r"access to topic '([^']*)'")
 _DEFAULT_EXCHANGE: Final = "amq.default"
 _ROUTES_KEPT: Final = 4096
-_BY_QUEUE: Final = ("", RETURN_EXCHANGE)
-"""Exchanges that route by the name of a queue; what is delayed for them returns by it."""
 
 
 class _InFlight(NamedTuple):
@@ -81,9 +77,8 @@ class AmqpPublishChannel:
         if publication.due is not None:
             wait = publication.due - time()
             if wait > 0:
-                due = {delays.DUE_HEADER: exchange} if exchange not in _BY_QUEUE else {}
-                exchange, levels = delays.enter(min(wait, delays.MAX_DELAY))
-                headers = {**headers, **due, **levels}
+                exchange, way = delays.entry(exchange, wait)
+                headers = {**headers, **way}
         self._connection.send_frames(self._frames(publication, exchange, routing_key, headers))
         self._in_flight[self._next] = _InFlight(publication, exchange, settled)
         self._next += 1
@@ -123,44 +118,16 @@ class AmqpPublishChannel:
         if known is None:
             if len(self._methods) >= _ROUTES_KEPT:
                 self._methods.clear()
+            check_route(exchange, routing_key)
             method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
-            try:
-                known = method_frame(number, method)
-            except (exceptions.AMQPError, ValueError, AssertionError) as error:
-                raise InvalidMessage(
-                    f"the route {exchange!r} / {routing_key[:60]!r} cannot be sent: {error}; "
-                    "names take at most 255 bytes"
-                ) from error
+            known = method_frame(number, method)
             self._methods[exchange, routing_key] = known
         return known
 
     def _header(self, number: int, publication: Publication, headers: Any) -> bytes:
-        try:
-            encoded = properties.encode(
-                content_type=publication.content_type,
-                content_encoding=publication.content_encoding,
-                headers=headers,
-                priority=publication.priority,
-                correlation_id=publication.correlation_id,
-                reply_to=publication.reply_to,
-                message_id=publication.message_id,
-                timestamp=publication.timestamp,
-                type=publication.type,
-                app_id=publication.app_id,
-            )
-        except properties.CannotEncode as error:
-            raise InvalidMessage(
-                f"the properties of task {publication.type!r} ({publication.message_id}) cannot be "
-                f"sent: {error}; headers take text, numbers of 64 bits and truth values, and "
-                "names at most 255 bytes"
-            ) from error
+        encoded = encode_properties(publication, headers)
         frame = header_frame(number, encoded, len(publication.body))
-        if len(frame) > self._connection.params.frame_max:
-            raise InvalidMessage(
-                f"the headers of task {publication.type!r} ({publication.message_id}) come to "
-                f"{len(frame)} bytes and do not fit one frame of "
-                f"{self._connection.params.frame_max}; put large values into the message"
-            )
+        check_frame(publication, len(frame), self._connection.params.frame_max)
         return frame
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from rmqwork._topology.differences import Difference, usable
+from rmqwork._topology.differences import Difference, printed, usable
 from rmqwork._topology.topology import Bind, Declaration, DeclareExchange, DeclareQueue
 from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.exchanges import Binding, MemoryExchange
@@ -155,17 +155,10 @@ def _differences(
     compared: Sequence[str],
 ) -> list[Difference]:
     return [
-        Difference(kind, name, key, _said(ours.get(key)), _said(theirs.get(key)))
+        Difference(kind, name, key, printed(ours.get(key)), printed(theirs.get(key)))
         for key in compared
         if ours.get(key) != theirs.get(key)
     ]
-
-
-def _said(value: object) -> str | None:
-    """A value as RabbitMQ prints it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return None if value is None else str(value)
 
 
 def _copy(arguments: Mapping[str, object]) -> dict[str, object]:

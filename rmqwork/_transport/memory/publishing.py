@@ -7,17 +7,22 @@ from time import time
 from typing import Final, NamedTuple
 
 from rmqwork._topology import delays
-from rmqwork._topology.topology import RETURN_EXCHANGE
 from rmqwork._transport.memory.connection import Connection
 from rmqwork._transport.memory.exchanges import NO_ROUTE
 from rmqwork._transport.memory.message import plain
-from rmqwork._transport.memory.properties import check
 from rmqwork._transport.port import ChannelClosed, Settled
+from rmqwork._transport.properties import (
+    HEADER_FRAME_OVERHEAD,
+    check_frame,
+    check_route,
+    encode_properties,
+)
 from rmqwork.types import Publication, Verdict
 
 MAX_MESSAGE: Final = 16 << 20
 """Bytes of body that RabbitMQ takes since 4.0 unless told otherwise."""
-_BY_QUEUE: Final = ("", RETURN_EXCHANGE)
+FRAME_MAX: Final = 131072
+"""Bytes that all properties together may take, as RabbitMQ has it unless told otherwise."""
 _VERDICTS: Final = {404: Verdict.RETURNED, 403: Verdict.REFUSED, 406: Verdict.REFUSED}
 
 
@@ -52,7 +57,7 @@ class MemoryPublishChannel:
             settled(Verdict.LOST, str(self._reason or self._link.reason))
             return
         routed = _routed(publication)
-        check(routed)
+        _check(routed)
         number, self._next = self._next, self._next + 1
         self._in_flight[number] = _InFlight(publication, settled)
         broker = self._link.broker
@@ -125,8 +130,17 @@ def _routed(publication: Publication) -> Publication:
     exchange = publication.exchange
     wait = 0.0 if publication.due is None else publication.due - time()
     if wait > 0:
-        if exchange not in _BY_QUEUE:
-            headers[delays.DUE_HEADER] = exchange
-        exchange, levels = delays.enter(min(wait, delays.MAX_DELAY))
-        headers.update(levels)
+        exchange, way = delays.entry(exchange, wait)
+        headers.update(way)
     return replace(publication, exchange=exchange, headers=headers, due=None)
+
+
+def _check(publication: Publication) -> None:
+    """See that a publication could be sent to a real broker.
+
+    Raises:
+        InvalidMessage: it could not.
+    """
+    check_route(publication.exchange, publication.routing_key)
+    size = len(encode_properties(publication, publication.headers)) + HEADER_FRAME_OVERHEAD
+    check_frame(publication, size, FRAME_MAX)

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from rmqwork._topology.delays import (
     DUE_EXCHANGE,
+    DUE_HEADER,
     LEVELS,
     MAX_DELAY,
     OWN_HEADERS,
     UNIT,
     enter,
+    entry,
     first_publish_declarations,
     ladder_declarations,
     level_name,
@@ -120,3 +122,20 @@ def test_a_first_publish_goes_on_to_the_twin():
     assert bind == Bind(
         DUE_EXCHANGE, "events.due", "", {"x-match": "all", "rmqwork-due": "events"}, True
     )
+
+
+@pytest.mark.parametrize("exchange", ["", RETURN_EXCHANGE])
+def test_what_is_routed_by_its_queues_name_returns_by_it(exchange: str):
+    first, headers = entry(exchange, 0.03)
+
+    assert (first, headers) == enter(0.03)
+
+
+def test_what_is_for_another_exchange_names_it():
+    first, headers = entry("events", 0.03)
+
+    assert (first, headers) == (enter(0.03)[0], {DUE_HEADER: "events", **enter(0.03)[1]})
+
+
+def test_a_delay_beyond_the_longest_is_the_longest():
+    assert entry("", 2 * MAX_DELAY) == enter(MAX_DELAY)

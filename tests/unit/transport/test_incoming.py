@@ -15,7 +15,7 @@ from pika.channel import ContentFrameAssembler
 
 from rmqwork._transport.amqp.frames import body_frames, header_frame, method_frame
 from rmqwork._transport.amqp.pika_internals import Channel, Connection
-from rmqwork._transport.amqp.properties import encode
+from rmqwork._transport.properties import encode
 
 BODY_MAX = 50
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"

@@ -14,7 +14,7 @@ from rmqwork._messages.ids import uuid7
 from rmqwork._transport.amqp import frame_templates
 from rmqwork._transport.amqp.frame_templates import FrameTemplates
 from rmqwork._transport.amqp.frames import body_frames, header_frame, method_frame
-from rmqwork._transport.amqp.properties import encode
+from rmqwork._transport.properties import encode
 from rmqwork.errors import InvalidMessage
 from rmqwork.types import Publication
 

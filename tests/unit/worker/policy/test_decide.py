@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmqwork._topology.topology import RETURN_EXCHANGE
-from rmqwork._transport.amqp.properties import encode
+from rmqwork._transport.properties import encode
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.decide import (
     Ack,
