@@ -1,4 +1,4 @@
-"""The values that travel between the layers; no I/O, no behaviour.
+"""The values that travel between the layers; no I/O.
 
 A message goes ``task -> Publication -> transport -> Delivery -> executor -> Outcome -> settle``.
 """
@@ -47,6 +47,44 @@ class Publication:
     reply_to: str | None = None
     timestamp: int | None = None
     app_id: str | None = None
+
+    @classmethod
+    def copy_of(
+        cls,
+        delivery: Delivery,
+        exchange: str,
+        routing_key: str,
+        *,
+        message_id: str,
+        headers: Mapping[str, object],
+        due: float | None = None,
+    ) -> Publication:
+        """Return the message of a delivery for another route: the same body and properties.
+
+        Args:
+            delivery: the message as it arrived.
+            exchange: the copy's exchange.
+            routing_key: the copy's routing key.
+            message_id: the copy's id, for the delivery may have none.
+            headers: all headers of the copy.
+            due: when it is to be delivered, in seconds since the epoch; None = now.
+        """
+        return cls(
+            exchange,
+            routing_key,
+            delivery.body,
+            message_id,
+            delivery.type,
+            headers,
+            due,
+            delivery.priority,
+            delivery.content_type,
+            delivery.content_encoding,
+            delivery.correlation_id,
+            delivery.reply_to,
+            delivery.timestamp,
+            delivery.app_id,
+        )
 
 
 class Verdict(Enum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Final
+from typing import Any, Final
 
 from rmqwork._admin.deadletters.queue_names import work_queue
 from rmqwork._messages import headers as names
@@ -81,27 +81,7 @@ def published_as(
     letter: DeadLetter, exchange: str, routing_key: str, headers: dict[str, object]
 ) -> Publication:
     """A publication with a letter's id, body and properties."""
-    known = letter.properties
+    properties: dict[str, Any] = {"content_type": None, **letter.properties}
     return Publication(
-        exchange,
-        routing_key,
-        letter.body,
-        letter.id or "",
-        letter.task,
-        headers,
-        priority=_number(known.get("priority")),
-        content_type=_text(known.get("content_type")),
-        content_encoding=_text(known.get("content_encoding")),
-        correlation_id=_text(known.get("correlation_id")),
-        reply_to=_text(known.get("reply_to")),
-        timestamp=_number(known.get("timestamp")),
-        app_id=_text(known.get("app_id")),
+        exchange, routing_key, letter.body, letter.id or "", letter.task, headers, **properties
     )
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

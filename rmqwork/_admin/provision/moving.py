@@ -129,19 +129,10 @@ class Mover:
 def moved(delivery: Delivery, target: str) -> Publication:
     """The message for another queue, with where it was first published in its headers."""
     origin = {names.EXCHANGE: delivery.exchange, names.ROUTING_KEY: delivery.routing_key}
-    return Publication(
+    return Publication.copy_of(
+        delivery,
         "",
         target,
-        delivery.body,
-        delivery.message_id or str(uuid7()),
-        delivery.type,
-        {**origin, **names.may_travel(delivery.headers)},
-        None,
-        delivery.priority,
-        delivery.content_type,
-        delivery.content_encoding,
-        delivery.correlation_id,
-        delivery.reply_to,
-        delivery.timestamp,
-        delivery.app_id,
+        message_id=delivery.message_id or str(uuid7()),
+        headers={**origin, **names.may_travel(delivery.headers)},
     )

@@ -25,7 +25,6 @@ from rmqwork._worker.model.workflow import (
 )
 from rmqwork._workflows.context import TooLarge
 from rmqwork.types import (
-    Delivery,
     Evidence,
     Failure,
     Outcome,
@@ -300,20 +299,6 @@ def _copy(
     headers: dict[str, object],
     due: float | None,
 ) -> Publication:
-    delivery: Delivery = held.delivery
-    return Publication(
-        exchange,
-        routing_key,
-        delivery.body,
-        held.task_id,
-        delivery.type,
-        headers,
-        due,
-        delivery.priority,
-        delivery.content_type,
-        delivery.content_encoding,
-        delivery.correlation_id,
-        delivery.reply_to,
-        delivery.timestamp,
-        delivery.app_id,
+    return Publication.copy_of(
+        held.delivery, exchange, routing_key, message_id=held.task_id, headers=headers, due=due
     )

@@ -223,7 +223,7 @@ def test_what_has_no_form_is_said(wrong: dict[str, Any]):
 def test_a_route_that_has_no_form_is_refused(exchange: str, key: str):
     check_route("x" * 255, "\xe9" * 127)
 
-    with pytest.raises(InvalidMessage, match=r"the route .* cannot be sent: names take at most 255"):
+    with pytest.raises(InvalidMessage, match=r"the route .* cannot be sent: names take at"):
         check_route(exchange, key)
 
 
