@@ -5,6 +5,7 @@
 # make containers  the image, its workers and Compose with real containers (a minute)
 # make unit-tests  the unit tests on Python 3.13, in a container (minutes where the disk is slow)
 # make cluster    three RabbitMQ nodes on this machine, until Ctrl-C
+# make docs    the documentation as a site in build/docs; a warning is an error
 # make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
 #
 # Another interpreter:   make PYTHON=python3.13 test
@@ -20,7 +21,7 @@ PROCESSES ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo chaos test check containers unit-tests cluster lint types pytest format venv clean
+.PHONY: help demo chaos test check containers unit-tests cluster lint types pytest format venv docs clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -58,6 +59,15 @@ types: venv
 
 pytest: venv
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+
+docs: $(VENV)/.docs-installed
+	$(BIN)/sphinx-build -q -n -W --keep-going -d build/doctrees docs build/docs
+	@echo "docs: build/docs/index.html"
+
+$(VENV)/.docs-installed: $(INSTALLED) requirements-docs.txt
+	@PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+		$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	@touch $@
 
 format: venv
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Dead letters: messages that ended in a dead-letter queue, with the reason.
+"""Dead letters: messages that ended in a dead-letter queue, with the reason::
 
     from rmqwork.deadletters import DeadLetters, Selection
 

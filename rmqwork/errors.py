@@ -1,4 +1,4 @@
-"""Every error that rmqwork raises, in one tree.
+"""Every error that rmqwork raises, in one tree::
 
     RmqworkError
     ├── ConfigurationError          the app, a task, a route or a setting is wrong

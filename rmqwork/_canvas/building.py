@@ -66,7 +66,7 @@ def chain() -> Immutable[None]: ...
 
 
 def chain(*steps: Any) -> Any:
-    """One after the other, each with the value of the one before it; its value is the last one's.
+    """One after the other, each with the value of the one before it; its value is the last one's::
 
         chain(add.s(2, 2), add.s(4)).delay().get()       # 8; the same as add.s(2, 2) | add.s(4)
 
@@ -94,7 +94,7 @@ def group(members: Iterable[Partial[T, R]], /) -> Partial[T, list[R]]: ...
 
 
 def group(*members: Any) -> Any:
-    """All at once; its value is the list of their values, in their order.
+    """All at once; its value is the list of their values, in their order::
 
         group(add.s(n, n) for n in range(10)).delay().get()
 
@@ -138,7 +138,7 @@ def chord(header: _Header[R], /) -> ChordHeader[R]: ...
 
 
 def chord(header: Any, body: Any = None, /) -> Any:
-    """A group, and a task that gets the list of its values: ``group(…) | body``.
+    """A group, and a task that gets the list of its values: ``group(…) | body``::
 
         chord((add.s(n, n) for n in range(100)), total.s()).delay()
         chord(add.s(n, n) for n in range(100))(total.s())       # the same

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FailedTask(BaseModel):
-    """A task that has failed for good, for handlers of ``link_error``:
+    """A task that has failed for good, for handlers of ``link_error``::
 
         @app.task
         def on_error(failed: FailedTask) -> None:

@@ -44,7 +44,7 @@ class Composable(Generic[R_co]):
     work: WorkflowSpec
 
     def set(self, **options: Unpack[PublishOptions]) -> Self:
-        """The same with more options (see `PublishOptions`).
+        """The same with more options (see ``PublishOptions``).
 
         For a chain or a group: ``countdown`` and ``eta`` are of what starts first, ``task_id`` is
         the id of its result, ``link`` and ``link_error`` are of the whole; all others are of each

@@ -52,7 +52,7 @@ class MessageInfo:
 
 
 class TaskMessage(BaseModel):
-    """What a task is asked to do; the class names the task.
+    """What a task is asked to do; the class names the task::
 
         class ResizeImage(TaskMessage, name="images.resize", queue="high_priority", version=1):
             url: HttpUrl
@@ -109,7 +109,7 @@ class TaskMessage(BaseModel):
 
     @classmethod
     def upcast(cls, from_version: int) -> Callable[[Upcaster], Upcaster]:
-        """Register what turns the fields of one version into those of the next.
+        """Register what turns the fields of one version into those of the next::
 
             @ResizeImage.upcast(1)
             def _(fields: dict[str, Any]) -> dict[str, Any]:

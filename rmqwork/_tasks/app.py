@@ -195,7 +195,7 @@ class App(Publishing):
         return app_declarations(self.queues.values(), self.exchanges)
 
     def manifest(self) -> dict[str, Any]:
-        """What the worker process has to know, as plain values: `Manifest.to_dict`."""
+        """What the worker process has to know, as plain values."""
         return Manifest(
             app=self.name,
             settings=self.settings,
@@ -250,7 +250,7 @@ class App(Publishing):
         return TaskRunner(self, state, stopping or NEVER, progress)
 
     def test_worker(self, **options: Unpack[TestWorkerOptions]) -> TestWorker:
-        """A worker for this app in this process, in threads: for tests, notebooks and Windows.
+        """A worker for this app in this process, in threads: for tests, notebooks and Windows::
 
             with app.test_worker() as worker:
                 add.delay(2, 2)

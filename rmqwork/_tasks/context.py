@@ -133,14 +133,13 @@ class Context(Generic[State]):
     def replace(self, signature: Signature[R]) -> R:
         """End this run, and run something else in the place of the task: ``return ctx.replace(…)``.
 
+        It always raises an exception, which must not be caught.
+
         What comes after the task in its workflow comes after that; its last task has this task's
         id, so that whoever waits gets its value.
 
         Args:
             signature: a call or a workflow that ends in one task.
-
-        Raises:
-            Replace: always; it must not be caught.
         """
         raise Replace(signature, self.task_id)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def Depends(dependency: Callable[..., Any], *, use_cache: bool = True) -> Any:
-    """The default of a task's parameter that is to be filled by a function.
+    """The default of a task's parameter that is to be filled by a function::
 
         def get_session(ctx: Context) -> Iterator[Session]:
             with Session(ctx.state) as session:

@@ -116,7 +116,7 @@ class Publishing(TaskRegistry):
             name: the task's.
             fields: of its message, or its arguments by name.
             version: of the fields, if the task is not known here.
-            **options: see `PublishOptions`.
+            **options: see ``PublishOptions``.
 
         Raises:
             InvalidMessage, ConfigurationError, PublishError: see `publish`.
@@ -192,7 +192,7 @@ class Publishing(TaskRegistry):
         return publication
 
     def route(self, encoded: EncodedMessage, options: CallOptions) -> Route:
-        """Where a message goes; see `Router.resolve`."""
+        """Where a message goes."""
         return self._router.resolve(
             encoded.name, encoded.queue, encoded.value, options, encoded.partition_key
         )
@@ -311,7 +311,7 @@ class Publishing(TaskRegistry):
         immutable: bool = False,
         version: int = 1,
     ) -> Any:
-        """A signature of a task that need not be known here, or the one of its JSON.
+        """A signature of a task that need not be known here, or the one of its JSON::
 
             app.signature(ResizeImage(url=url, width=64)) | app.signature("images.store", into="")
             app.signature(text)                 # what signature.to_json() gave

@@ -154,7 +154,7 @@ class TaskRegistry:
 
 
 class TaskSet(TaskRegistry):
-    """Tasks of a library that has no app; ``app.add(task_set)`` makes them an app's.
+    """Tasks of a library that has no app; ``app.add(task_set)`` makes them an app's::
 
         tasks = TaskSet("billing")
 
@@ -196,7 +196,7 @@ class TaskSet(TaskRegistry):
         return apps[0].state if len(apps) == 1 else None
 
     def register(self, task: Task[..., Any]) -> None:
-        """See `TaskRegistry.register`."""
+        """Add a task to the set, and to the apps that have the set."""
         super().register(task)
         for app in tuple(self._apps):
             app.register(task)

@@ -115,7 +115,7 @@ class Task(MakesSignatures[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         **options: Unpack[PublishOptions],
     ) -> AsyncResult[R]:
-        """`delay` with options (see `PublishOptions`).
+        """`delay` with options (see ``PublishOptions``).
 
         Args:
             args: positional arguments of the function.
@@ -142,7 +142,7 @@ class Task(MakesSignatures[P, R]):
         return await self.registry.app.apublish_encoded(self.encode(args, kwargs or {}), merged)
 
     def options(self, **options: Unpack[PublishOptions]) -> Task[P, R]:
-        """The same task; what is published through it has these options (see `PublishOptions`)."""
+        """The same task with these options (see ``PublishOptions``) for all that it publishes."""
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._options = self._with(options, "options")

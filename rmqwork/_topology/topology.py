@@ -65,7 +65,7 @@ class Exchange:
     """A durable exchange.
 
     Args:
-        name: at most 255 bytes; the `amq.` prefix is the broker's own.
+        name: at most 255 bytes; the ``amq.`` prefix is the broker's own.
         type: ``topic`` (default), ``direct``, ``fanout`` or ``headers``.
         alternate: the name of its alternate exchange, for messages that it cannot route.
         arguments: further arguments of the declaration.

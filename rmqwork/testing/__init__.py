@@ -1,4 +1,4 @@
-"""What tests of tasks need: brokers to run them on, and ways to see what became of messages.
+"""What tests of tasks need: brokers to run them on, and ways to see what became of messages::
 
     from rmqwork.testing import memory
 
@@ -6,8 +6,8 @@
         add.delay(2, 2)
         assert kit.run_all().count(add) == 1
 
-`rmqwork.testing.broker` finds or starts a RabbitMQ. The pytest plugin `rmqwork.testing.plugin` is
-there as soon as rmqwork is installed. Each name is loaded when it is first asked for.
+`start_broker` finds or starts a RabbitMQ. The pytest plugin ``rmqwork.testing.plugin`` is there as
+soon as rmqwork is installed. Each name is loaded when it is first asked for.
 """
 
 from __future__ import annotations
@@ -61,3 +61,7 @@ def __getattr__(name: str) -> Any:
             globals()[name] = value
             return value
     raise AttributeError(f"module 'rmqwork.testing' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

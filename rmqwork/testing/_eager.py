@@ -39,11 +39,9 @@ _ERRORS: Final = {Reason.TIME_LIMIT: TimeLimitExceeded, Reason.REJECTED: TaskRej
 class Eager:
     """Runs what an app publishes, at once and to its end, retries without their waits.
 
-    Implements `rmqwork._transport.port.PublishPort`.
-
     Attributes:
         runs: what ran.
-        raises: whether a task that failed for good raises `TaskFailed` out of ``delay``.
+        raises: whether a task that failed for good raises `rmqwork.TaskFailed` out of ``delay``.
     """
 
     def __init__(self, app: App) -> None:

@@ -8,7 +8,7 @@ The ways, in this order; each says on standard error whether it was taken, and w
 
 Nothing is ever installed, and what was started leaves nothing behind: not on :meth:`Broker.close`,
 not on an exception, Ctrl-C or SIGTERM, and not after SIGKILL of this process, for a child process
-watches over it.
+watches over it::
 
     with start_broker() as broker, vhost(broker) as url:
         ...

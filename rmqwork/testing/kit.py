@@ -1,4 +1,4 @@
-"""An app on a broker of the test's own: publish, run what waits, look at what became of it.
+"""An app on a broker of the test's own: publish, run what waits, look at what became of it::
 
     with memory(app) as kit:
         resize.delay(ResizeImage(url=url, width=64))

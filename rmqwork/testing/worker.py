@@ -93,7 +93,7 @@ class TestWorkerOptions(TypedDict, total=False):
 
 
 class TestWorker:
-    """A worker for an app on the app's own broker, in a thread of this process.
+    """A worker for an app on the app's own broker, in a thread of this process::
 
         with app.test_worker() as worker:
             add.delay(2, 2)

@@ -21,7 +21,7 @@ class GroupKey(NamedTuple):
         id: eight hexadecimal digits, the same for the same kind of failure, today and tomorrow.
         queue: that they were consumed from.
         task: its name, or an empty string.
-        reason: as `DeadLetter.reason`.
+        reason: as `DeadLetter` has it.
         error_type: the exception's class, or an empty string.
         fingerprint: of the traceback, or of the message where there is none.
     """

@@ -30,7 +30,7 @@ class Selection:
         groups: in one of these groups (`Group.id`).
         tasks: a task whose name fits one of these patterns (as in `fnmatch`).
         errors: an error whose class fits one of these patterns, with its module or without.
-        reasons: one of these reasons (`DeadLetter.reason`).
+        reasons: one of these reasons (those of `DeadLetter`).
         since: failed then or later. A letter of which nobody noted the time fits no time.
         until: failed before then.
         match: fields of the body with their values: ``{"customer.id": "7"}``. Dots lead into

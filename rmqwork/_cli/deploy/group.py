@@ -7,7 +7,7 @@ import click
 from rmqwork._cli.deploy.rendering import render_objects
 
 
-@click.group
+@click.group(name="deploy")
 def group() -> None:
     """Kubernetes objects from the app itself."""
 

@@ -17,6 +17,6 @@ _VERBS = {
 }
 
 
-@click.group(cls=Verbs, verbs=_VERBS)
+@click.group(name="dlq", cls=Verbs, verbs=_VERBS)
 def group() -> None:
     """Dead letters: messages that failed for good. Find, understand, repair, replay."""

@@ -11,7 +11,7 @@ from rmqwork._cli.topology.planning import plan
 from rmqwork._cli.topology.rights import rights
 
 
-@click.group
+@click.group(name="topology")
 def group() -> None:
     """Exchanges, queues and bindings: what is missing, and to make them."""
 

@@ -45,7 +45,7 @@ class ManualClock:
         self.ahead = 0.0
 
     def now(self) -> float:
-        """See `Clock`."""
+        """Seconds by which it has been moved."""
         return self.ahead
 
     def move_to(self, moment: float) -> None:
