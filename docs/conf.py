@@ -12,6 +12,7 @@ html_show_copyright = False
 version = release = __version__
 
 extensions = [
+    "docstrings",
     "myst_parser",
     "plain_help",
     "public_names",

@@ -279,8 +279,7 @@ class Replaced:
 
     Args:
         duration: seconds that it ran.
-        node: what runs instead, frozen, as JSON (`rmqwork._workflows.flow`); its last task has
-            the id of the replaced one.
+        node: what runs instead, frozen, as JSON; its last task has the id of the replaced one.
     """
 
     duration: float

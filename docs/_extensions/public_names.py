@@ -11,16 +11,16 @@ from __future__ import annotations
 from pydoc import ErrorDuringImport, locate
 from typing import Any, ParamSpec, TypeVar
 
-from docutils.nodes import Element, block_quote, document
+from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
 from sphinx.environment import BuildEnvironment
-from sphinx.util.logging import getLogger
 from sphinx.util.nodes import make_refnode
 
+import rmqwork
+
 OWN = "rmqwork"
-logger = getLogger(__name__)
 
 
 def resolve(
@@ -90,8 +90,6 @@ def drop_private_bases(
     _app: Sphinx, _name: str, _cls: type, _options: object, bases: list[type]
 ) -> None:
     """Leave out base classes that are not public; their members are shown in the class itself."""
-    import rmqwork
-
     public = {getattr(rmqwork, name) for name in rmqwork.__all__}
     bases[:] = [
         base
@@ -100,17 +98,9 @@ def drop_private_bases(
     ] or [object]
 
 
-def warn_of_block_quotes(_app: Sphinx, page: document) -> None:
-    """Warn of an example in a docstring that is set as a quotation, for it has no ``::``."""
-    for quote in page.findall(block_quote):
-        if quote.source and "docstring of" in quote.source:
-            logger.warning("an indented example needs '::' before it", location=quote)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the handlers."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-bases", drop_private_bases)
-    app.connect("doctree-read", warn_of_block_quotes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import rmqwork.testing
 from rmqwork import App
 from rmqwork._config.settings import Settings
 from rmqwork.errors import PublishError
@@ -134,3 +135,33 @@ def test_the_architecture_names_no_module_that_is_gone() -> None:
     there = {path.name for path in ROOT.joinpath("rmqwork").rglob("*.py")}
 
     assert set(re.findall(r"`(\w+\.py)`", page)) - there == set()
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    pages = "".join(page.read_text() for page in ROOT.joinpath("docs/reference/api").glob("*.md"))
+    named = re.findall(r"^\.\. auto(?:class|exception|function):: (\S+)", pages, re.M)
+    modules = re.findall(r"^\.\. automodule:: (\S+)", pages, re.M)
+
+    public = {f"rmqwork.{name}" for name in rmqwork.__all__ if name != "__version__"}
+    public |= {f"rmqwork.testing.{name}" for name in rmqwork.testing.__all__}
+
+    assert sorted(named) == sorted(public)
+    assert sorted(modules) == sorted(
+        f"rmqwork.{path.stem}"
+        for path in ROOT.joinpath("rmqwork").iterdir()
+        if not path.name.startswith("_")
+        and (path.suffix == ".py" or path.joinpath("__init__.py").exists())
+    )
+
+
+def test_every_page_is_reachable() -> None:
+    """Sphinx warns, too; this finds it without a build."""
+    tree = re.compile(r"^```{toctree}\n(?::.*\n)*\n(.*?)^```", re.M | re.S)
+    reached, waiting = set(), [ROOT / "docs" / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        for entries in tree.findall(page.read_text()):
+            waiting += [page.parent / f"{entry}.md" for entry in entries.split()]
+
+    assert reached == set(ROOT.joinpath("docs").rglob("*.md"))
