@@ -2,8 +2,8 @@
 
     python -m tools.structure
 
-Every import counts: at load time, inside functions and under ``TYPE_CHECKING``. The layers are those
-of the import contract in pyproject.toml. Exit code 1 if a figure is over its limit.
+Every import counts: at load time, inside functions and under ``TYPE_CHECKING``. The layers are
+those of the import contract in pyproject.toml. Exit code 1 if a figure is over its limit.
 """
 
 from __future__ import annotations

@@ -10,10 +10,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
 
-INTERRUPTED: Final = 130
-"""Exit code: Ctrl-C (128 + SIGINT)."""
+from rmqwork._cli.exit_codes import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,13 +7,10 @@ import sys
 import traceback
 from typing import Final
 
+from rmqwork._cli.exit_codes import FAILED, NO_BROKER, WRONG
 from rmqwork._cli.text import plain
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, RmqworkError
 
-FAILED: Final = 1
-WRONG: Final = 2
-"""Bad configuration or usage."""
-NO_BROKER: Final = 4
 _FRAME: Final = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)', re.MULTILINE)
 
 

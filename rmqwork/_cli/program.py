@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import click
 
-from rmqwork._cli.entry import INTERRUPTED
+from rmqwork._cli.exit_codes import BROKEN_PIPE, INTERRUPTED
 from rmqwork._cli.failing import report
 
 NAME: Final = "rmqwork"
-_SIGPIPE: Final = 141
 _VERBS: Final = {
     "worker": "rmqwork._cli.worker:worker",
     "publish": "rmqwork._cli.publish:publish",
@@ -123,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = program.main(given, prog_name=NAME, standalone_mode=False)
     except _Unread:
         _close_stdout()
-        return _SIGPIPE
+        return BROKEN_PIPE
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from rmqwork._messages import headers as names
 from rmqwork._topology import delays
@@ -17,17 +17,33 @@ from rmqwork._transport.port import Connector, Link
 from rmqwork._workflows.join_messages import Kind
 
 if TYPE_CHECKING:
+    from rmqwork._tasks.app import App
     from rmqwork._transport.memory.broker import MemoryBroker
     from rmqwork._transport.memory.queues import MemoryQueue
-    from rmqwork.testing.worker import TestWorker
 
 T = TypeVar("T")
 _QUIET: Final = 0.2
 _LOOK_EVERY: Final = 0.02
 
 
+class Observed(Protocol):
+    """The part of a `TestWorker` that tells whether it has anything left to do."""
+
+    @property
+    def app(self) -> App:
+        """The app whose tasks it runs."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds a delivery."""
+
+    @property
+    def join_queues(self) -> Sequence[str]:
+        """The queues of its joins."""
+
+
 def wait_until_idle(
-    worker: TestWorker,
+    worker: Observed,
     queues: Sequence[str],
     timeout: float,
     quiet: float | None = None,
@@ -60,7 +76,7 @@ def wait_until_idle(
         )
 
 
-def connector_of(worker: TestWorker) -> Connector:
+def connector_of(worker: Observed) -> Connector:
     """Where the worker's connections come from."""
     settings = worker.app.settings
     return connect(settings.broker, settings.heartbeat)
@@ -100,7 +116,7 @@ def _ladder() -> list[str]:
 
 
 async def _real(
-    worker: TestWorker, connector: Connector, queues: Sequence[str], timeout: float, quiet: float
+    worker: Observed, connector: Connector, queues: Sequence[str], timeout: float, quiet: float
 ) -> bool:
     """Look again and again; a broker's counts lag, and a message may be between two queues."""
     link = await connector.open("rmqwork test")

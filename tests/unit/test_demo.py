@@ -36,7 +36,7 @@ from rmqwork._cli.demo.source import FlakySource
 from rmqwork._cli.demo.stage import Played
 from rmqwork._cli.demo.watch import View
 from rmqwork._cli.entry import main
-from rmqwork._cli.failing import NO_BROKER
+from rmqwork._cli.exit_codes import NO_BROKER
 from rmqwork.testing import _private
 
 

@@ -21,7 +21,7 @@ from rmqwork._cli.dlq.choosing import (
     selection_of,
 )
 from rmqwork._cli.dlq.nothing import NoSuchLetter
-from rmqwork._cli.failing import FAILED
+from rmqwork._cli.exit_codes import FAILED
 from rmqwork._cli.output import as_json_option, note, print_json
 from rmqwork.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ import click
 
 from rmqwork._cli.applications import app_argument, load
 from rmqwork._cli.dlq.choosing import choosing_options, left_out, look, selection_of
-from rmqwork._cli.failing import FAILED
+from rmqwork._cli.exit_codes import FAILED
 from rmqwork._cli.output import Column, as_json_option, console, note, print_json, table
 from rmqwork._cli.text import brief_moment, cut, plain
 
