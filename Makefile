@@ -7,6 +7,7 @@
 # make cluster    three RabbitMQ nodes on this machine, until Ctrl-C
 # make docs    the documentation as a site in build/docs; a warning is an error
 # make bench   rmqwork beside its peers on one broker (an hour; ARGS=--quick: 3 minutes)
+# make compare BASE=COMMIT   what this checkout costs beside a commit (ARGS='--only drain --pairs 3')
 #
 # Another interpreter:   make PYTHON=python3.13 test
 # Some tests:            make pytest ARGS='-k retry -x'
@@ -21,7 +22,7 @@ PROCESSES ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo chaos test check containers unit-tests cluster lint types pytest format venv docs clean
+.PHONY: help demo chaos test check containers unit-tests cluster compare lint types pytest format venv docs clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -49,6 +50,9 @@ cluster: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)
+
+compare: venv
+	@$(BIN)/python -m tools.compare --base "$(BASE)" $(ARGS)
 
 lint: venv
 	$(BIN)/ruff format --check .
@@ -80,5 +84,5 @@ $(INSTALLED): requirements-dev.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .compare build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

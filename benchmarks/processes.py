@@ -56,11 +56,7 @@ class Process:
 
     def cpu(self) -> float:
         """CPU seconds that all of its processes have used, with the dead children."""
-        used = 0
-        for pid in self.tree():
-            fields = _stat(pid)
-            used += sum(map(int, fields[11:15])) if fields else 0
-        return used / TICKS
+        return sum(map(_cpu, self.tree()))
 
     def pss(self) -> float:
         """Megabytes of memory, what is shared counted by shares."""
@@ -88,6 +84,20 @@ def _stat(pid: int) -> list[str]:
     except OSError:
         return []
     return text.rpartition(")")[2].split()
+
+
+def _cpu(pid: int) -> float:
+    """User and system seconds of a process and of its children that have ended.
+
+    The process's own are read from its CPU clock, in nanoseconds: ``/proc`` counts in ticks of
+    10 ms. Linux makes the clock's id of the process's id (``clock_getcpuclockid(3)``).
+    """
+    fields = _stat(pid)
+    try:
+        own = time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        own = sum(map(int, fields[11:13])) / TICKS  # it has ended, or this is no Linux clock
+    return own + sum(map(int, fields[13:15])) / TICKS
 
 
 def _pss(pid: int) -> int:

@@ -1,0 +1,1 @@
+"""Compare what two commits of this repository cost: ``make compare BASE=<commit>``."""
