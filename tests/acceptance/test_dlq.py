@@ -21,7 +21,7 @@ from rmqwork._topology.topology import Queue
 from rmqwork._transport.connecting import connect
 from rmqwork.types import Delivery
 from tests.acceptance.support import Rabbit, until
-from tests.unit.deadletters.letters import fill, published, taken
+from tests.unit.admin.deadletters.dead_letters import fill, published, taken
 
 APP = "tests.acceptance.apps.letters:app"
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from rmqwork._topology.topology import RETURN_EXCHANGE, UNROUTABLE, Queue, app_d
 from rmqwork._transport.connecting import connect
 from tests.acceptance.test_dlq import APP, Dlq, take
 from tests.acceptance.test_dlq import dlq as dlq
-from tests.unit.deadletters.letters import fill, published
+from tests.unit.admin.deadletters.dead_letters import fill, published
 
 
 def suspects(url: str, count: int) -> None:

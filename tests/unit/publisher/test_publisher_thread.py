@@ -24,7 +24,7 @@ from rmqwork.types import Verdict
 from tests.unit.fakes import FakeConnector, publication
 
 PLAN = app_declarations([Queue("q")])
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

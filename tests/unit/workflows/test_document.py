@@ -18,7 +18,7 @@ from rmqwork._workflows.document import (
 )
 from rmqwork._workflows.splice import frames_of, items_of
 from rmqwork.errors import InvalidMessage
-from tests.unit.canvas.nodes import task
+from tests.unit.workflows.nodes import task
 
 FULL = Workflow("wf", frames_of([task("b"), task("c")]), (task("l"),), (task("e"),), 12345)
 

@@ -24,7 +24,7 @@ from rmqwork._workflows.flow import (
 )
 from rmqwork._workflows.join_messages import Kind
 from rmqwork._workflows.splice import frames_of, items_of
-from tests.unit.canvas.nodes import CARRY, body, carried, ids, task
+from tests.unit.workflows.nodes import CARRY, body, carried, ids, task
 
 FAILURE = {"task_id": "a", "type": "ValueError", "message": "no"}
 

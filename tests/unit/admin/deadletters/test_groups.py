@@ -8,7 +8,7 @@ import pytest
 
 from rmqwork._admin.deadletters.fingerprint import innermost, trail
 from rmqwork._admin.deadletters.groups import Groups, group_of
-from tests.unit.deadletters.letters import TRACEBACK, letter
+from tests.unit.admin.deadletters.dead_letters import TRACEBACK, letter
 
 OTHER_PLACE = TRACEBACK.replace("in check", "in other")
 

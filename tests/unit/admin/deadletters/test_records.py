@@ -14,7 +14,7 @@ from rmqwork._topology.topology import Queue
 from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.errors import ConfigurationError, RmqworkError
-from tests.unit.deadletters.letters import fill, letter, published, taken
+from tests.unit.admin.deadletters.dead_letters import fill, letter, published, taken
 
 ODD = {
     "text": "ü\u2028\x1b",

@@ -8,7 +8,7 @@ import pytest
 
 from rmqwork._admin.deadletters.replay_message import resent, route_back
 from rmqwork._messages.history import HISTORY, AttemptRecord, append, steps
-from tests.unit.deadletters.letters import letter
+from tests.unit.admin.deadletters.dead_letters import letter
 
 NOW = 1_893_456_000.0
 

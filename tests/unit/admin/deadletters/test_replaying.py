@@ -15,7 +15,7 @@ from rmqwork._topology.topology import Queue
 from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from tests.unit.deadletters.letters import fill, published, taken
+from tests.unit.admin.deadletters.dead_letters import fill, published, taken
 
 COUNT = 12
 

@@ -13,7 +13,7 @@ from rmqwork._admin.deadletters.selection import Selection, matching, point_in_t
 from rmqwork._messages.compression import compress
 from rmqwork._workflows.document import ENVELOPE, Workflow
 from rmqwork.errors import ConfigurationError
-from tests.unit.deadletters.letters import letter
+from tests.unit.admin.deadletters.dead_letters import letter
 
 NOW = datetime(2030, 1, 2, tzinfo=UTC)
 FAILED_AT = datetime(2030, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.deadletters import aread
 from rmqwork.types import Delivery
-from tests.unit.deadletters.letters import fill, published
+from tests.unit.admin.deadletters.dead_letters import fill, published
 
 
 def deliveries() -> set[int]:

@@ -12,8 +12,8 @@ from rmqwork._workflows.join import Abandon, Complete, Fail
 from rmqwork._workflows.join_messages import Opened
 from rmqwork._workflows.splice import frames_of
 from rmqwork.types import Delivery, Reason
-from tests.unit.canvas.nodes import body, task
 from tests.unit.fakes import delivery
+from tests.unit.workflows.nodes import body, task
 
 THEN = frames_of([task("b", into="values"), {"catch": [task("e")]}])
 BAD = '{"task":"half"}'

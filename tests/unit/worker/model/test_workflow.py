@@ -16,8 +16,8 @@ from rmqwork._workflows.context import MAX_SIZE
 from rmqwork._workflows.flow import launch
 from rmqwork._workflows.splice import dump
 from rmqwork.types import Evidence, Failure, Reason, Replaced, RetryOutcome, Success
-from tests.unit.canvas.nodes import CARRY, body, ids, task
 from tests.unit.fakes import delivery
+from tests.unit.workflows.nodes import CARRY, body, ids, task
 
 EVIDENCE = Evidence("ValueError", "it broke", "Traceback …")
 FAILURE = Failure(0.1, Reason.FAILED, EVIDENCE)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.unit.canvas.shard_room import JOINS, SIZE, Room
+from tests.unit.workflows.shared_shard import JOINS, SIZE, Room
 
 STEPS = ("deliver", "arrive", "confirm") * 4
 FAULTS = {

@@ -11,7 +11,7 @@ import yaml
 
 from tests.kubernetes.validation import check
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SHIPPED = ROOT / "deploy" / "kubernetes"
 
 
