@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
@@ -21,6 +20,7 @@ from rmqwork._publisher.priorities import IgnoredPriorities
 from rmqwork._topology import delays, join_queues
 from rmqwork._topology.topology import Declaration
 from rmqwork._transport.port import Connector, Link, PublishChannel
+from rmqwork._transport.reconnecting import SYSTEM_CLOCK, Clock, Reconnecting
 from rmqwork.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -35,16 +35,6 @@ _log = logging.getLogger("rmqwork.publisher")
 WINDOW: Final = 1000
 """Publications that may wait for their confirm at once."""
 WINDOW_BYTES: Final = 64 << 20
-STABLE: Final = 5.0
-"""Seconds after which a connection that ends was a good one: the next is tried soon."""
-_BACKOFF_FIRST: Final = 0.1
-_BACKOFF_MOST: Final = 5.0
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait before connecting again: doubled each time up to 5 s, with jitter."""
-    most = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2 ** min(attempt, 10))
-    return random.uniform(_BACKOFF_FIRST / 2, most)
 
 
 class Publisher:
@@ -56,6 +46,7 @@ class Publisher:
         name: shown in the broker's list of connections.
         eager: connect at once, declare the delay queues, too, and stay connected; else all of this
             waits for the first publication that needs it.
+        clock: of the waits between two attempts to connect.
     """
 
     def __init__(
@@ -65,11 +56,13 @@ class Publisher:
         name: str,
         *,
         eager: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._connector = connector
         self._plan = plan
         self._name = name
         self._eager = eager
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._lost: list[Entry] = []
@@ -164,12 +157,7 @@ class Publisher:
     # ── the connection ────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        attempt = 0
-        while True:
-            if not (self._eager or self._waiting or self._lost):
-                self._wake.clear()
-                await self._wake.wait()
-            began = monotonic()
+        async for _ in Reconnecting(self._clock, needed=self._needed):
             try:
                 await self._connected_once()
             except ConfigurationError as error:
@@ -177,8 +165,12 @@ class Publisher:
             except Exception as error:
                 self._problem = error
                 _log.debug("publisher: %s", error)
-            attempt = 0 if monotonic() - began > STABLE else attempt + 1
-            await asyncio.sleep(backoff(attempt))
+
+    async def _needed(self) -> None:
+        """Return when a connection is needed."""
+        if not (self._eager or self._waiting or self._lost):
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _connected_once(self) -> None:
         """Connect, publish until the connection ends."""

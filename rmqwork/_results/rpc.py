@@ -16,15 +16,14 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from time import monotonic
 from typing import Final
 
 from rmqwork._messages.ids import uuid7
-from rmqwork._publisher.publisher import STABLE, backoff
 from rmqwork._results.pending import PendingResult
 from rmqwork._results.record import Record, read
 from rmqwork._topology.topology import DeclareQueue
 from rmqwork._transport.port import Connector, ConsumeChannel, Link
+from rmqwork._transport.reconnecting import Reconnecting
 from rmqwork.errors import ConfigurationError, ResultsDisabled
 from rmqwork.types import Delivery
 
@@ -172,9 +171,7 @@ class RpcResults:
             loop.close()
 
     async def _run(self) -> None:
-        attempt = 0
-        while not self._closing:
-            began = monotonic()
+        async for _ in Reconnecting(stopped=lambda: self._closing):
             try:
                 await self._connected_once()
             except ConfigurationError as error:
@@ -188,9 +185,6 @@ class RpcResults:
             except Exception as error:
                 self.problem = str(error)
                 _log.debug("replies: %s", error)
-            attempt = 0 if monotonic() - began > STABLE else attempt + 1
-            if not self._closing:
-                await asyncio.sleep(backoff(attempt))
 
     async def _connected_once(self) -> None:
         """Connect, and take in replies until the connection or the consumer ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,10 +12,24 @@ import pytest
 from rmqwork._control.control_state import ControlState
 from rmqwork._control.wire import CALLS, Command, control_declarations
 from rmqwork._transport.port import Connector, Link, PublishChannel
-from rmqwork._worker.control.stream_reader import StreamReader
+from rmqwork._worker.control.stream_reader import UNCONTROLLED_INTERVAL, StreamReader
 from rmqwork.types import Publication
 from tests.contract.transports import Transport
 from tests.contract.verbs import publish
+
+
+class NotedClock:
+    """Notes each wait between two attempts to connect, and does not come back from it."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.Event().wait()
 
 
 class Ear:
@@ -24,6 +39,7 @@ class Ear:
         self.standing: list[ControlState] = []
         self.said: list[Command] = []
         self.follower: StreamReader
+        self.clock = NotedClock()
 
     def adopt(self, standing: ControlState) -> None:
         self.standing.append(standing)
@@ -33,7 +49,7 @@ class Ear:
 
     async def hear(self, connector: Connector) -> asyncio.Task[None]:
         """Follow over a connection of its own until the task is cancelled."""
-        self.follower = StreamReader(connector, "ear", None, self)
+        self.follower = StreamReader(connector, "ear", None, self, clock=self.clock)
         task = asyncio.create_task(self.follower.run())
         await self.follower.known()
         return task
@@ -83,9 +99,10 @@ async def test_without_the_rights_a_worker_warns_once_and_works_without_control(
     with caplog.at_level(logging.WARNING), transport.restricted(**forbidden) as connector:
         ear = Ear()
         following = await ear.hear(connector)
-        await asyncio.sleep(0.3)  # it does not try again and again
+        await until(lambda: bool(ear.clock.waits))
         following.cancel()
 
+    assert ear.clock.waits == [UNCONTROLLED_INTERVAL]  # it does not try again and again
     assert "rmqwork.control" in ear.follower.problem
     warnings = [line for line in caplog.messages if "cannot be controlled" in line]
     assert len(warnings) == 1

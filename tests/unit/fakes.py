@@ -30,6 +30,16 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+class QuickClock:
+    """A clock for what connects again: each wait is over at once."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0.001)
+
+
 class FakeChannel:
     """A publish channel that keeps what it gets; the test says what becomes of it.
 

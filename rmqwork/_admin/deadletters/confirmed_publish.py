@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rmqwork._publisher.publisher import backoff
 from rmqwork._transport.port import Link, PublishChannel
+from rmqwork._transport.reconnecting import backoff
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, PublishTimeout
 from rmqwork.types import Publication, Verdict
 

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
 from typing import Final
 
-from rmqwork._publisher.publisher import STABLE, backoff
 from rmqwork._topology.topology import Declaration, suspects_queue
 from rmqwork._transport.port import ChannelClosed, Connector, ConsumeChannel, Link
+from rmqwork._transport.reconnecting import SYSTEM_CLOCK, Clock, Reconnecting, backoff
 from rmqwork._worker.consume.ports import Consumer, StartGate
 from rmqwork._worker.consume.timeouts import consumer_arguments, tell_of_timeout
 from rmqwork._worker.model.consumed import Consumed, QueueConsumer
@@ -43,6 +42,8 @@ class ConsumerConnection:
         queues: Sequence[Consumed],
         consumer: Consumer,
         name: str,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._connector = connector
         self._plan = plan
@@ -52,6 +53,7 @@ class ConsumerConnection:
             self._queues.setdefault(served.queue, []).append(served)
         self._consumer = consumer
         self._name = name
+        self._clock = clock
         self._link: Link | None = None
         self._stop = asyncio.Event()
         self._serving: dict[QueueConsumer, asyncio.Task[None]] = {}
@@ -140,9 +142,7 @@ class ConsumerConnection:
         """
         if self.companion is not None:
             self._following = asyncio.create_task(self.companion.run(), name="rmqwork-control")
-        attempt = 0
-        while not self._stop.is_set():
-            began = monotonic()
+        async for attempt in Reconnecting(self._clock, stopped=self._stop.is_set):
             try:
                 await self._connected_once()
             except ConfigurationError as error:
@@ -158,9 +158,6 @@ class ConsumerConnection:
                     raise
                 self.problem = error
                 _log.exception("the connection failed in a way that was not foreseen")
-            attempt = 0 if monotonic() - began > STABLE else attempt + 1
-            if not self._stop.is_set():
-                await asyncio.sleep(backoff(attempt))
 
     async def repair(self) -> None:
         """Declare the topology again."""
@@ -264,7 +261,7 @@ class ConsumerConnection:
                     error,
                 )
                 attempt += 1
-                await asyncio.sleep(backoff(attempt))
+                await self._clock.sleep(backoff(attempt))
 
     def _over(self, link: Link) -> bool:
         return self._stop.is_set() or not link.is_open

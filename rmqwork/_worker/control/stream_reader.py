@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import monotonic
 from typing import Final, Protocol
 
 from rmqwork._control.control_state import ControlState
@@ -17,8 +16,9 @@ from rmqwork._control.wire import (
     control_declarations,
 )
 from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import STABLE, Publisher, backoff
+from rmqwork._publisher.publisher import Publisher
 from rmqwork._transport.port import ChannelClosed, Connector, ConsumeChannel, Link
+from rmqwork._transport.reconnecting import SYSTEM_CLOCK, Clock, Reconnecting
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.types import Delivery
 
@@ -30,7 +30,7 @@ _SAY_TIMEOUT: Final = 5.0
 _PREFETCH: Final = 500
 _PATIENT: Final = 3
 """Attempts after which a stream is left alone for a while."""
-_OFF_FOR: Final = 120.0
+UNCONTROLLED_INTERVAL: Final = 120.0
 """Seconds until a worker that cannot be controlled tries again."""
 _REFUSED: Final = 403
 _NOT_FOUND: Final = 404
@@ -58,15 +58,23 @@ class StreamReader:
         name: shown in the broker's list of connections.
         publisher: of this worker; None = no mark is needed, the broker is in this process.
         followed: acts.
+        clock: of the waits between two attempts to connect.
     """
 
     def __init__(
-        self, connector: Connector, name: str, publisher: Publisher | None, followed: Followed
+        self,
+        connector: Connector,
+        name: str,
+        publisher: Publisher | None,
+        followed: Followed,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._connector = connector
         self._name = name
         self._publisher = publisher
         self._followed = followed
+        self._clock = clock
         self._known = asyncio.Event()
         self._warned = ""
         self.problem = ""
@@ -91,9 +99,8 @@ class StreamReader:
         stream that its broker has lost ends the connection of whoever reads it (RabbitMQ 4.3.6,
         killed within a second after it had made its first stream).
         """
-        attempt = 0
-        while True:
-            began = monotonic()
+        reconnecting = Reconnecting(self._clock)
+        async for attempt in reconnecting:
             try:
                 await self._connected_once()
             except ConfigurationError as error:
@@ -105,9 +112,8 @@ class StreamReader:
                 _log.debug("control: %s", error)
             except Exception:
                 _log.exception("the control streams cannot be followed")
-            attempt = 0 if monotonic() - began > STABLE else attempt + 1
-            wait = _OFF_FOR if self.problem else backoff(attempt)
-            await asyncio.sleep(wait)
+            if self.problem:
+                reconnecting.wait(UNCONTROLLED_INTERVAL)
 
     async def _connected_once(self) -> None:
         link = await self._connector.open(self._name)

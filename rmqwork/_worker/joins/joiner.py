@@ -17,9 +17,10 @@ from typing import Final
 from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
 from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import Publisher, backoff
+from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology import join_queues
 from rmqwork._transport.port import Connector, ConsumeChannel
+from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.joins.join_outcomes import dead_letter, of_end
 from rmqwork._worker.model.consumed import Consumed

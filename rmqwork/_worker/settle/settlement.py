@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from typing import Final
 
 from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import Publisher, backoff
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.model.held import HeldDelivery, Stage
 from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck
 from rmqwork._worker.policy.unconfirmed import Remaining, remaining

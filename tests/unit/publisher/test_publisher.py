@@ -12,7 +12,7 @@ import pytest
 
 from rmqwork._publisher import publisher as module
 from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import WINDOW, Publisher, backoff
+from rmqwork._publisher.publisher import WINDOW, Publisher
 from rmqwork._topology.delays import ladder_declarations
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.errors import (
@@ -27,15 +27,9 @@ from rmqwork.errors import (
     Unroutable,
 )
 from rmqwork.types import Publication, Verdict
-from tests.unit.fakes import FakeConnector, publication, turns, until
+from tests.unit.fakes import FakeConnector, QuickClock, publication, turns, until
 
 PLAN = app_declarations([Queue("q")])
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconnect at once: nothing here is about how long it waits."""
-    monkeypatch.setattr(module, "backoff", lambda attempt: 0.001)
 
 
 @pytest.fixture
@@ -45,7 +39,7 @@ def connector() -> FakeConnector:
 
 @pytest.fixture
 async def publisher(connector: FakeConnector) -> AsyncIterator[Publisher]:
-    publisher = Publisher(connector, PLAN, "test")
+    publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     yield publisher
     await publisher.close(0)
 
@@ -79,7 +73,7 @@ async def test_it_connects_with_the_first_publication(
 
 
 async def test_an_eager_one_connects_by_itself_and_stays_connected(connector: FakeConnector):
-    publisher = Publisher(connector, PLAN, "test", eager=True)
+    publisher = Publisher(connector, PLAN, "test", eager=True, clock=QuickClock())
     await until(lambda: publisher.connected)
 
     connector.link.lose()
@@ -148,14 +142,6 @@ async def test_it_goes_on_when_the_broker_comes_back(
 
     assert await result(future) == [None]
     assert publisher.problem is None
-
-
-def test_backoff_grows_and_is_bounded():
-    for attempt in (0, 1, 5, 50, 10_000):
-        waits = [backoff(attempt) for _ in range(200)]
-        assert min(waits) >= 0.05
-        assert max(waits) <= min(5.0, 0.1 * 2 ** min(attempt, 10)) + 1e-9
-    assert max(backoff(20) for _ in range(200)) > 3
 
 
 # ── what becomes of publications ──────────────────────────────────────────────────────────────
@@ -460,7 +446,9 @@ async def test_a_priority_that_means_nothing_is_said_once(
     connector: FakeConnector, caplog: pytest.LogCaptureFixture
 ):
     connector.version = (3, 13, 1)
-    publisher = Publisher(connector, app_declarations([Queue("q"), Queue("c", "classic")]), "test")
+    publisher = Publisher(
+        connector, app_declarations([Queue("q"), Queue("c", "classic")]), "test", clock=QuickClock()
+    )
 
     sent = [publication(priority=3) for _ in range(3)] + [publication(routing_key="c", priority=3)]
     await result(submit(publisher, *sent))
@@ -477,7 +465,7 @@ async def test_a_priority_that_means_something_is_not_talked_about(
     connector: FakeConnector, caplog: pytest.LogCaptureFixture
 ):
     plan = app_declarations([Queue("q"), Queue("c", "classic", max_priority=5)])
-    publisher = Publisher(connector, plan, "test")
+    publisher = Publisher(connector, plan, "test", clock=QuickClock())
 
     await result(
         submit(publisher, publication(priority=3), publication(routing_key="c", priority=3))
@@ -492,7 +480,7 @@ async def test_a_priority_that_means_something_is_not_talked_about(
 
 async def test_close_waits_for_confirms(connector: FakeConnector):
     connector.answer = None
-    publisher = Publisher(connector, PLAN, "test")
+    publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     future = submit(publisher, publication(), publication())
     await until(lambda: publisher.connected and len(connector.channel.open) == 2)
 
@@ -509,7 +497,7 @@ async def test_close_waits_for_confirms(connector: FakeConnector):
 
 async def test_close_counts_what_was_not_confirmed_and_ends_its_calls(connector: FakeConnector):
     connector.answer = None
-    publisher = Publisher(connector, PLAN, "test")
+    publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     future = submit(publisher, *(publication() for _ in range(3)))
     await until(lambda: publisher.connected and len(connector.channel.open) == 3)
     connector.channel.settle(Verdict.CONFIRMED)
@@ -545,7 +533,7 @@ async def test_many_batches_leave_at_once_whatever_one_of_them_does(
 
 async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector):
     connector.answer = None
-    publisher = Publisher(connector, PLAN, "test")
+    publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     expendable = Batch([publication(), publication()], 60, expendable=True)
     publisher.submit(expendable)
     future = submit(publisher, publication())
@@ -563,7 +551,7 @@ async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector)
 
 async def test_close_without_a_connection_ends_too(connector: FakeConnector):
     connector.up = False
-    publisher = Publisher(connector, PLAN, "test")
+    publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     future = submit(publisher, publication(), timeout=60)
 
     assert await publisher.close(0.02) == 1

@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rmqwork._publisher import publisher as module
 from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.types import Verdict
-from tests.unit.fakes import FakeConnector, publication, until
+from tests.unit.fakes import FakeConnector, QuickClock, publication, until
 
 
 @pytest.fixture
-async def connector(monkeypatch: pytest.MonkeyPatch) -> FakeConnector:
-    monkeypatch.setattr(module, "backoff", lambda attempt: 0.001)
+async def connector() -> FakeConnector:
     connector = FakeConnector()
     connector.answer = None
     return connector
@@ -25,7 +23,7 @@ async def connector(monkeypatch: pytest.MonkeyPatch) -> FakeConnector:
 
 @pytest.fixture
 async def publisher(connector: FakeConnector) -> AsyncIterator[Publisher]:
-    publisher = Publisher(connector, app_declarations([Queue("q")]), "test")
+    publisher = Publisher(connector, app_declarations([Queue("q")]), "test", clock=QuickClock())
     yield publisher
     await publisher.close(0)
 

@@ -15,7 +15,14 @@ from rmqwork._worker.consume import consumption as module
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork.errors import TopologyMismatch
 from rmqwork.types import Delivery
-from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
+from tests.unit.fakes import (
+    FakeConnector,
+    FakeConsumeChannel,
+    QuickClock,
+    delivery,
+    turns,
+    until,
+)
 
 PLAN = app_declarations([Queue("a"), Queue("b")])
 QUEUES = [("a", ("a", "a.due", "a.suspects"), 10), ("b", ("b",), 5)]
@@ -51,6 +58,7 @@ class Room:
             QUEUES,
             self.taker,  # type: ignore[arg-type]
             "test",
+            clock=QuickClock(),
         )
         self.running = asyncio.create_task(self.consumption.run())
 
@@ -76,7 +84,6 @@ class Room:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "backoff", lambda attempt: 0.0)
     monkeypatch.setattr(module, "_STOP_TIMEOUT", 0.2)
 
 
