@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from deploy.proof.app import app
 from deploy.proof.docker import until
-from deploy.tests.conftest import Stage
 from rmqwork._admin.deploy.monitoring import broker_monitor, prometheus_rule
 from rmqwork._admin.deploy.options import DeployOptions
 from rmqwork._admin.deploy.workload import Deployment, make_deployment
 from rmqwork._config.manifest import Manifest
+from tests.deploy.conftest import Stage
 
 _SELECTOR = re.compile(r"([a-z_]*)\{([^{}]*)\}")
 _LABEL = re.compile(r'(\w+)(=~?)"((?:[^"\\]|\\.)*)"')

@@ -11,7 +11,7 @@ import time
 
 from deploy.proof.app import anap, app, eat, nap, wait_for
 from deploy.proof.docker import IMAGE, docker, until
-from deploy.tests.conftest import ROOT, Stage, seconds_of
+from tests.deploy.conftest import ROOT, Stage, seconds_of
 
 BASE = os.environ.get("BASE", "python:3.13-slim")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.tests.conftest import ROOT
+from tests.deploy.conftest import ROOT
 from tests.kubernetes.validation import CRDS, check
 
 
