@@ -23,8 +23,8 @@ from rmqwork.errors import (
     TimeLimitExceeded,
     UnknownTask,
 )
-from rmqwork.testing.eager_workflows import EagerWorkflows
-from rmqwork.testing.idle import run
+from rmqwork.testing._eager_workflows import EagerWorkflows
+from rmqwork.testing._idle import run
 from rmqwork.testing.worker import Run
 from rmqwork.types import Failure, Outcome, Publication, Reason, Replaced, RetryOutcome
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from rmqwork.testing.binding import bound
+from rmqwork.testing._binding import bound
 from rmqwork.testing.published import Published, RecordingPort, What, _name
 from rmqwork.testing.worker import Run, TestWorker
 
@@ -142,7 +142,7 @@ class Kit:
         with self.worker(queues=queues, concurrency=concurrency) as worker:
             began = time.monotonic()
             if self._broker is None:
-                from rmqwork.testing.idle import wait_until_idle
+                from rmqwork.testing._idle import wait_until_idle
 
                 wait_until_idle(worker, worker.queues, timeout, delayed=True)
                 seconds = time.monotonic() - began
@@ -181,7 +181,7 @@ class Kit:
         from rmqwork._admin.deadletters.reading import aread
         from rmqwork._transport.connecting import connect
         from rmqwork._transport.memory.connector import MemoryConnector
-        from rmqwork.testing.idle import run
+        from rmqwork.testing._idle import run
 
         connector: Connector
         if self._broker is not None:

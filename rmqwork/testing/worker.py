@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, cast
 
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork.errors import RmqworkError
-from rmqwork.testing.executor import InProcessTemplate
+from rmqwork.testing._executor import InProcessTemplate
 from rmqwork.types import Failure, Outcome, Reason, RetryOutcome, Success
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class TestWorker:
         Raises:
             TimeoutError: it is not so in time.
         """
-        from rmqwork.testing.idle import wait_until_idle
+        from rmqwork.testing._idle import wait_until_idle
 
         wait_until_idle(self, self.queues, timeout, quiet)
 
@@ -268,7 +268,7 @@ class TestWorker:
         from rmqwork._config.manifest import Manifest
         from rmqwork._worker.model.plan import worker_spec
         from rmqwork._worker.run import work
-        from rmqwork.testing.observed import ObservedWorker
+        from rmqwork.testing._observed import ObservedWorker
 
         self._loop, self._ending = asyncio.get_running_loop(), _Ending()
         template = InProcessTemplate(self.app)

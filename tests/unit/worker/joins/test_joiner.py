@@ -22,7 +22,7 @@ from rmqwork._workflows.context import WorkflowContext
 from rmqwork._workflows.document import ENVELOPE, detach
 from rmqwork._workflows.flow import launch
 from rmqwork._workflows.splice import first
-from rmqwork.testing.idle import connector_of
+from rmqwork.testing._idle import connector_of
 from rmqwork.testing.worker import TestWorker
 from rmqwork.types import Publication
 
