@@ -13,17 +13,19 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from rmqwork._messages.history import HISTORY
 from rmqwork._publisher.batch import Batch
+from rmqwork._publisher.publisher import Publisher
 from rmqwork._results import record
+from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.model.held import HeldDelivery, Stage, attempt_of
+from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.decide import HandBack, history, reply
+from rmqwork._worker.settle.redeliveries import RedeliveryMemory
+from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.types import Delivery, RetryOutcome
-
-if TYPE_CHECKING:
-    from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker.consuming")
 TENURE: Final = (20.0, 40.0)
@@ -56,17 +58,54 @@ class _Line:
             self.timer = None
 
 
+class Runs(Protocol):
+    """What has the messages of partitions run."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing is to start any more."""
+
+    def next_number(self) -> int:
+        """A number that no delivery of this worker has had."""
+
+    def consider(self, held: HeldDelivery) -> None:
+        """Have a delivery run, unless something else is decided of it."""
+
+    def admit(self, held: HeldDelivery) -> None:
+        """Have a delivery run that was considered."""
+
+    def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
+        """Take those that are unwanted of the deliveries that no executor has."""
+
+
 class PartitionRunner:
     """All partitions of a worker.
 
     Args:
-        worker: whose.
+        plan: of the worker.
+        consumption: consumes them.
+        publisher: of the worker, for answers.
+        settlement: settles.
+        memory: of runs whose channel was lost.
+        runs: has messages run.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        plan: WorkerSpec,
+        consumption: ConsumerConnection,
+        publisher: Publisher,
+        settlement: Settlement,
+        memory: RedeliveryMemory,
+        runs: Runs,
+    ) -> None:
+        self._name = plan.name
+        self._consumption = consumption
+        self._publisher = publisher
+        self._settlement = settlement
+        self._memory = memory
+        self._runs = runs
         self._loop = asyncio.get_running_loop()
-        plan = worker.plan
         self._lines = {
             name: _Line()
             for queue, _ in plan.queues
@@ -104,7 +143,7 @@ class PartitionRunner:
             if head.settleable or head.stage in _BEGUN:  # begun on a connection that is lost
                 line.behind = held
                 return False
-            self._worker.memory.finished(head)  # another worker had it, and is done with it
+            self._memory.finished(head)  # another worker had it, and is done with it
             line.forget()
         line.head = held
         if not self._halted(held):
@@ -121,13 +160,12 @@ class PartitionRunner:
             outcome: when, and whether the attempt counts.
             alone: whether it runs without others from now on: it has killed its process.
         """
-        worker = self._worker
         held.suspected = held.suspected or alone
         if held.delivery.reply_to:
             told = reply(held, record.retry(outcome.evidence))
-            worker.publisher.submit(Batch(told, _ANSWER_TIMEOUT, expendable=True))
+            self._publisher.submit(Batch(told, _ANSWER_TIMEOUT, expendable=True))
         if outcome.counts:
-            said = history(held, outcome.evidence, worker.plan.name)
+            said = history(held, outcome.evidence, self._name)
             held.delivery.headers = {**held.delivery.headers, HISTORY: said}
             held.attempt += 1
         self.hold(held, outcome.delay)
@@ -143,7 +181,7 @@ class PartitionRunner:
             return
         held.stage = Stage.WAITING
         if not held.settleable:
-            self._worker.memory.runs_on(held)
+            self._memory.runs_on(held)
         line.stop_timer()
         line.timer = self._loop.call_later(max(0.0, delay), self._due, line, held)
 
@@ -160,8 +198,8 @@ class PartitionRunner:
         line.timer = None
         if line.head is held and held.settleable:  # else when it is delivered again, if to us
             held.stage = Stage.READY
-            held.number = self._worker.next_number()
-            self._worker.consider(held)
+            held.number = self._runs.next_number()
+            self._runs.consider(held)
 
     # ── and away ──────────────────────────────────────────────────────────────────────────────
 
@@ -173,11 +211,11 @@ class PartitionRunner:
             line.forget()
             behind, line.behind = line.behind, None
             if behind is not None and behind.settleable:
-                self._worker.admit(behind)
+                self._runs.admit(behind)
             elif line.until and monotonic() > line.until:
                 line.until = 0.0
-                self._worker.consumption.offer(str(held.partition))
-        self._worker.consumption.look_again(str(held.partition))
+                self._consumption.offer(str(held.partition))
+        self._consumption.look_again(str(held.partition))
 
     def hand_back(self, held: HeldDelivery) -> None:
         """Give a message back that is not to start here: when its consumer has ended, or it would
@@ -190,7 +228,7 @@ class PartitionRunner:
         else:
             line.behind = held
         self._keep(held)
-        if not (held.settleable and self._worker.consumption.serves(str(held.partition))):
+        if not (held.settleable and self._consumption.serves(str(held.partition))):
             self.release(str(held.partition))
 
     def release(self, partition: str) -> None:
@@ -199,8 +237,8 @@ class PartitionRunner:
         helds = [held for held in (line.head, line.behind) if held is not None]
         for held in helds:
             if held.stage not in _BEGUN:
-                self._worker.remove(lambda one, held=held: one is held)  # type: ignore[misc]
-                self._worker.settlement.settle(held, HandBack())
+                self._runs.remove(lambda one, held=held: one is held)  # type: ignore[misc]
+                self._settlement.settle(held, HandBack())
                 self._kept.discard(held)
                 if line.head is held:
                     line.forget()
@@ -219,7 +257,7 @@ class PartitionRunner:
             self._kept.discard(head)
             if head.stage is Stage.WAITING or head.attempt > attempt_of(head.delivery):
                 head.stage = Stage.WAITING
-                self._worker.memory.runs_on(head)
+                self._memory.runs_on(head)
             else:
                 line.forget()
 
@@ -240,16 +278,15 @@ class PartitionRunner:
             if not self._halted(held):
                 self._kept.discard(held)
                 if self._line(held).head is held and held.settleable:
-                    self._worker.consider(held)
+                    self._runs.consider(held)
 
     def _halted(self, held: HeldDelivery) -> bool:
-        worker = self._worker
-        return worker.stopping or worker.consumption.halts(str(held.partition))
+        return self._runs.stopping or self._consumption.halts(str(held.partition))
 
     def _keep(self, held: HeldDelivery) -> None:
         held.stage = Stage.READY
         self._kept.add(held)
-        self._worker.consumption.look_again(str(held.partition))
+        self._consumption.look_again(str(held.partition))
 
     def _line(self, held: HeldDelivery) -> _Line:
         return self._lines[str(held.partition)]

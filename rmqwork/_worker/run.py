@@ -16,12 +16,13 @@ from rmqwork.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
     from rmqwork._worker.health.health import HealthServer
+    from rmqwork._worker.ipc.death import Death
     from rmqwork._worker.ipc.wire import Message
     from rmqwork._worker.model.options import WorkerOptions
     from rmqwork._worker.model.plan import WorkerSpec
-    from rmqwork._worker.processes.executor import Death, Executor
+    from rmqwork._worker.processes.executor import Executor
+    from rmqwork._worker.processes.launch import Started
     from rmqwork._worker.processes.template import Template
-    from rmqwork._worker.starting import Started
     from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker")
@@ -116,7 +117,7 @@ async def _prepare(
             "and what it holds ends with it; for anything else set RMQWORK_BROKER=amqp://…",
             plan.broker[0],
         )
-    return Worker(plan, template, new_template)
+    return Worker(plan, template, new_template, signals.stop.set)
 
 
 class _Signals:
@@ -168,9 +169,10 @@ async def work(worker: Worker, signals: Stop) -> int:
 
     plan = worker.plan
     health = None if plan.health_port is None else _health(worker, plan.health_port)
-    worker.control.stop = signals.stop.set
     worker.staff.start()
-    consuming = asyncio.create_task(worker.consumption.run(), name="rmqwork-consume")
+    consuming = asyncio.create_task(
+        worker.consumption.run(worker.control.follower), name="rmqwork-consume"
+    )
     ticking = asyncio.create_task(worker.tick(), name="rmqwork-tick")
     reaping = asyncio.create_task(reap_orphans(lambda: worker.staff.template.pid))
     code = 1

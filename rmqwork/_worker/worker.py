@@ -22,11 +22,16 @@ from rmqwork._worker.consume.suspect_prefetch import (
     is_first,
     is_from_suspects,
 )
-from rmqwork._worker.control.commands import Control
-from rmqwork._worker.control.inspection import detail_of
+from rmqwork._worker.control.commands import Control, Verb
+from rmqwork._worker.control.inspection import Inspection, Parts, Stacks
+from rmqwork._worker.control.log_levels import LogLevels
+from rmqwork._worker.control.pausing import Pausing
+from rmqwork._worker.control.revoking import Revoking
+from rmqwork._worker.control.scaling import Scaling
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.dispatch.ready import Ready
 from rmqwork._worker.ipc import wire
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.joins.joiner import Joiner
 from rmqwork._worker.model.flow import Throughput, changed_prefetch, wanted_prefetch
 from rmqwork._worker.model.held import HeldDelivery, Stage, attempt_of
@@ -37,7 +42,7 @@ from rmqwork._worker.policy.decide import HandBack, Hold, PublishThenAck, again,
 from rmqwork._worker.policy.task_log import report
 from rmqwork._worker.policy.triage import Triage
 from rmqwork._worker.processes.delivering import give
-from rmqwork._worker.processes.executor import Death, Executor
+from rmqwork._worker.processes.executor import Executor
 from rmqwork._worker.processes.executor_pool import ExecutorPool
 from rmqwork._worker.processes.liveness import LivenessCheck, patience_with_tasks
 from rmqwork._worker.processes.template import Template
@@ -62,10 +67,15 @@ class Worker:
         plan: what this worker is to do, from its options and the app's manifest.
         template: the process that forks executors.
         new_template: starts another one, should it die.
+        stop: begins the shutdown of this worker, when an operator asks for it.
     """
 
     def __init__(
-        self, plan: WorkerSpec, template: Template, new_template: Callable[[], Template]
+        self,
+        plan: WorkerSpec,
+        template: Template,
+        new_template: Callable[[], Template],
+        stop: Callable[[], None],
     ) -> None:
         self.plan = plan
         self.stopping = False
@@ -90,11 +100,19 @@ class Worker:
             self.publisher, self.memory, self._settled, self.consumption.repair
         )
         self.caution = SuspectPrefetch(self.consumption, plan.slots, plan.processes)
-        self.control = Control(self)
-        self.switches = KillSwitches(self)
-        self.lines = PartitionRunner(self)
-        self.consumption.companion = self.control.follower
-        self._triage = Triage(plan, lambda: self.consumption.server, self.control.revoked)
+        self.switches = KillSwitches(
+            plan.kill_switches,
+            self.consumption,
+            self.admit,
+            lambda queue: self.plan.first_prefetch(queue),
+        )
+        self.lines = PartitionRunner(
+            plan, self.consumption, self.publisher, self.settlement, self.memory, self
+        )
+        names = [queue for queue, _ in plan.queues]
+        self.pausing = Pausing(names, self.consumption, self.dispatcher, self)
+        self.revoking = Revoking(plan, self.dispatcher, self.staff, self)
+        self._triage = Triage(plan, lambda: self.consumption.server, self.revoking.revoked)
         self.progress = ProgressReplies(self.publisher)
         self.kept = FailureWriter(plan, self.settlement)
         self.pulse = LivenessCheck(patience_with_tasks(plan))
@@ -106,6 +124,30 @@ class Worker:
             self.consumption.may_start,
             self.consumption.repair,
         )
+        self._inspection = Inspection(
+            Parts(
+                lambda: self.plan,
+                lambda: self.stopping,
+                lambda: self.lines.waiting,
+                self.ready,
+                self.dispatcher,
+                self.staff,
+                self.consumption,
+                self.publisher,
+                self.settlement,
+                self.switches,
+                self.joins,
+            )
+        )
+        self._stacks = Stacks(self.dispatcher)
+        self._log_levels = LogLevels(self.staff.answering)
+        verbs: dict[str, Verb] = {
+            "inspect": self._inspection.tell,
+            "stack": self._stacks.tell,
+            "log-level": self._log_levels.tell,
+            "scale": Scaling(lambda: self.plan, self.resize).tell,
+        }
+        self.control = Control(plan, self.publisher, self.pausing, self.revoking, verbs, stop)
         self.last_tick = monotonic()
         """When the loop last turned, as ``time.monotonic()``."""
         self.returned: list[HeldDelivery] | None = None
@@ -164,8 +206,7 @@ class Worker:
 
     def is_isolated(self, held: HeldDelivery) -> bool:
         """Whether its task wants a process of its own for each run."""
-        task = self.plan.manifest.tasks.get(str(held.delivery.type))
-        return task is not None and task.isolated
+        return self.plan.is_isolated(held.delivery.type)
 
     def _recalled(self, held: HeldDelivery) -> bool:
         """Whether a redelivery is something that this worker has done, or is doing."""
@@ -215,11 +256,11 @@ class Worker:
             elif kind == "cancelled":
                 held = self.dispatcher.take(executor, message[1])
                 if held is not None:
-                    self.finish(held, self.control.revoking.ended(held))
+                    self.finish(held, self.revoking.ended(held))
             elif kind == "progress":
                 self._progress(executor, *message[1:])
             elif kind == "stack":
-                self.control.stacks.answered(message[1], message[2])
+                self._stacks.answered(message[1], message[2])
             elif kind == "pong":
                 self.pulse.answered(executor)
             elif kind == "warning":
@@ -267,8 +308,20 @@ class Worker:
             for held in helds:
                 self.hand_back(held)
         else:
-            helds = self.control.kept([held for held in helds if held.settleable])
-            self.dispatcher.put_back(helds)
+            self.dispatcher.put_back([held for held in helds if self._is_to_run(held)])
+
+    def _is_to_run(self, held: HeldDelivery) -> bool:
+        """Whether a delivery that has come back unstarted is to run; settles it, if not."""
+        if not held.settleable:
+            return False
+        evidence = self.revoking.revoked(held)
+        if evidence is not None:
+            self.refuse(held, Reason.REVOKED, evidence)
+        elif self.consumption.reasons(held.queue):
+            self.hand_back(held)
+        else:
+            return True
+        return False
 
     def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
         """Take those that are unwanted of the deliveries that no executor has."""
@@ -290,7 +343,7 @@ class Worker:
         if queue in self.lines:
             self.lines.release(queue)
         else:
-            self.control.release(queue)
+            self.pausing.release(queue)
 
     def holds(self, partition: str) -> bool:
         """See `rmqwork._worker.consume.ports.Consumer`."""
@@ -351,7 +404,7 @@ class Worker:
 
     def on_ready(self, executor: Executor) -> None:
         """An executor takes deliveries from now on."""
-        self.control.greet(executor)
+        self._log_levels.greet(executor)
         slots = {"thread": executor.threads, "async": executor.async_tasks}
         self.dispatcher.add(executor, self.staff.is_isolated(executor), slots)
         self.staff.recycling.ready(executor)
@@ -378,7 +431,7 @@ class Worker:
             self.last_tick = monotonic()
             self.staff.watch()
             self.pulse.beat(self.staff.answering(), self.last_tick)
-            self.control.revoking.chase()
+            self.revoking.chase()
             self.switches.watch()
             self.lines.watch()
             if self.consumption.consuming and not self.stopping:
@@ -399,4 +452,14 @@ class Worker:
 
     def detail(self) -> Mapping[str, object]:
         """What probes and people are told."""
-        return detail_of(self)
+        return {
+            **self._inspection.detail(),
+            "paused": self.pausing.detail(),
+            "control": self.control.follower.problem or "on",
+        }
+
+    def resize(self, plan: WorkerSpec) -> None:
+        """Have other numbers of executors and tasks from now on."""
+        self.plan = plan
+        self.dispatcher.resize(plan.slots)
+        self.staff.scale(plan)

@@ -22,8 +22,9 @@ from rmqwork._executor.ports import Keep, Runner, broken
 from rmqwork._executor.process import EnteredLifespan
 from rmqwork._executor.threads import TaskThreads
 from rmqwork._tasks.evidence import user_traceback
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.ipc.wire import Message, outcome_message
-from rmqwork._worker.processes.executor import Death, State
+from rmqwork._worker.processes.executor import State
 from rmqwork.types import Failure, Outcome
 
 if TYPE_CHECKING:

@@ -274,7 +274,8 @@ class TestWorker:
         template = InProcessTemplate(self.app)
         plan = worker_spec(self._options, Manifest.from_dict(await template.manifest()))
         as_template = cast("Template", template)
-        worker = ObservedWorker(plan, as_template, lambda: as_template)
+        stop = self._ending.stop.set
+        worker = ObservedWorker(plan, as_template, lambda: as_template, stop)
         worker.observe = self._observe
         template.events = self._worker = worker
         watching = asyncio.create_task(self._tell_when_consuming(worker))

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.ipc.wire import Message, outcome_of
-from rmqwork._worker.processes.executor import Death, Executor, State
+from rmqwork._worker.processes.executor import Executor, State
+from rmqwork._worker.processes.launch import start_template
 from rmqwork._worker.processes.template import Template
-from rmqwork._worker.starting import start_template
 from rmqwork.types import Outcome
 
 HERE = Path(__file__).parent

@@ -24,6 +24,7 @@ from rmqwork._control.wire import Command
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._transport.connecting import connect
 from rmqwork._worker.control.commands import Control
+from rmqwork._worker.control.inspection import Inspection
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork._worker.model.plan import worker_spec
 
@@ -51,21 +52,24 @@ class Light:
             for n in range(TASKS)
         }
         executor = SimpleNamespace(started=lambda: dict.fromkeys(helds, now), pid=os.getpid())
-        self.dispatcher = SimpleNamespace(
-            seats=[SimpleNamespace(executor=executor, held=helds)], suspects=[]
-        )
-        self.ready: list[Any] = []
-        self.consumption = SimpleNamespace(
-            prefetch=lambda _: 10, reasons=lambda _: frozenset(), resume=print, pause=print
-        )
-        self.switches = SimpleNamespace(detail=dict)
         summary = {"pid": os.getpid(), "state": "ready", "isolated": False, "running": TASKS}
-        self.staff = SimpleNamespace(summary=lambda: [summary] * 2)
-        self.settlement = SimpleNamespace(open=())
-        self.joins = SimpleNamespace(open=0, summary=list)
-        self.stopping = False
+        parts = SimpleNamespace(
+            plan=lambda: self.plan,
+            dispatcher=SimpleNamespace(
+                seats=[SimpleNamespace(executor=executor, held=helds)], suspects=[]
+            ),
+            ready=[],
+            consumption=SimpleNamespace(prefetch=lambda _: 10, reasons=lambda _: frozenset()),
+            switches=SimpleNamespace(detail=dict),
+            staff=SimpleNamespace(summary=lambda: [summary] * 2),
+            settlement=SimpleNamespace(open=()),
+            joins=SimpleNamespace(open=0, summary=list),
+            stopping=lambda: False,
+        )
         self.publisher = Publisher(connect([BROKER]), [], self.plan.name, eager=True)
-        self.control = Control(cast(Any, self))
+        ignored = cast(Any, SimpleNamespace(adopt=lambda _: None, tell=lambda _: None))
+        verbs = {"inspect": Inspection(cast(Any, parts)).tell}
+        self.control = Control(self.plan, self.publisher, ignored, ignored, verbs, lambda: None)
 
     async def follow(self) -> None:
         """Until cancelled."""
@@ -109,8 +113,8 @@ def start(count: int) -> None:
     class Without(made):  # type: ignore[misc, valid-type]
         """Knows at once."""
 
-        def __init__(self, worker: Any) -> None:
-            super().__init__(worker)
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
 
             async def nothing(_link: Any = None) -> None: ...
 

@@ -12,8 +12,9 @@ from rmqwork._topology.topology import Declaration, suspects_queue
 from rmqwork._transport.port import ChannelClosed, Connector, ConsumeChannel, Link
 from rmqwork._transport.reconnecting import SYSTEM_CLOCK, Clock, Reconnecting, backoff
 from rmqwork._worker.consume.ports import Consumer, StartGate
+from rmqwork._worker.consume.queues import QueueConsumer
 from rmqwork._worker.consume.timeouts import consumer_arguments, tell_of_timeout
-from rmqwork._worker.model.consumed import Consumed, QueueConsumer
+from rmqwork._worker.model.consumed import Consumed
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 
 _log = logging.getLogger("rmqwork.worker.consuming")
@@ -63,7 +64,7 @@ class ConsumerConnection:
         self.may_start = asyncio.Event()
         """To be set when executors can take deliveries."""
         self.problem: Exception | None = None
-        self.companion: StartGate | None = None
+        self._companion: StartGate | None = None
         self.server: tuple[int, ...] = ()
         """The version of the broker that it was connected to last."""
 
@@ -134,14 +135,18 @@ class ConsumerConnection:
         self._queues[queue][0].at_once = prefetch
         self._queues[queue][0].changed.set()
 
-    async def run(self) -> None:
+    async def run(self, companion: StartGate | None = None) -> None:
         """Keep consuming until `stop`.
+
+        Args:
+            companion: goes on beside it, and may hold back its beginning.
 
         Raises:
             ConfigurationError: the topology does not suit, at the first connection.
         """
-        if self.companion is not None:
-            self._following = asyncio.create_task(self.companion.run(), name="rmqwork-control")
+        self._companion = companion
+        if companion is not None:
+            self._following = asyncio.create_task(companion.run(), name="rmqwork-control")
         async for attempt in Reconnecting(self._clock, stopped=self._stop.is_set):
             try:
                 await self._connected_once()
@@ -228,8 +233,8 @@ class ConsumerConnection:
             _log.info("connected again to %s", self._connector.label)
         self.connected.set()
         await self.may_start.wait()
-        if self.companion is not None:
-            await self.companion.known()
+        if self._companion is not None:
+            await self._companion.known()
         if self._stop.is_set():
             return
         self._serving = {

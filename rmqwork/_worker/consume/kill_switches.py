@@ -6,14 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from rmqwork._topology.kill_switch import State, Switch
+from rmqwork._topology.kill_switch import KillSwitch, State, Switch
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork.types import Failure, Outcome, Reason, Replaced, RetryOutcome, Success
-
-if TYPE_CHECKING:
-    from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker.consuming")
 REASON: Final = "kill switch"
@@ -44,20 +41,41 @@ class _Guarded:
         self.parked: deque[HeldDelivery] = deque()
 
 
+class Consumers(Protocol):
+    """The consumers of queues, as far as switches go."""
+
+    def pause(self, queue: str, reason: str) -> None:
+        """End a queue's consumers until no reason is left."""
+
+    def resume(self, queue: str, reason: str) -> None:
+        """Take back a reason for which a queue was paused."""
+
+    def set_prefetch(self, queue: str, prefetch: int) -> None:
+        """Change a queue's prefetch."""
+
+
 class KillSwitches:
-    """Has less taken from queues whose tasks fail.
+    """Pauses queues whose tasks keep failing: a circuit breaker per queue.
 
     Args:
-        worker: whose queues.
+        policies: of the queues that have one.
+        consumers: of these queues.
+        admit: has a delivery run whose turn has come.
+        prefetch: of a queue from which all is taken again.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        entries = worker.plan.manifest.queues
+    def __init__(
+        self,
+        policies: Mapping[str, KillSwitch],
+        consumers: Consumers,
+        admit: Callable[[HeldDelivery], None],
+        prefetch: Callable[[str], int],
+    ) -> None:
+        self._consumers = consumers
+        self._admit = admit
+        self._prefetch = prefetch
         self._queues = {
-            queue: _Guarded(Switch(policy, monotonic))
-            for queue, _ in worker.plan.queues
-            if (policy := entries[queue].kill_switch) is not None
+            queue: _Guarded(Switch(policy, monotonic)) for queue, policy in policies.items()
         }
 
     def __bool__(self) -> bool:
@@ -94,7 +112,7 @@ class KillSwitches:
         after = guarded.switch.probed(verdict)
         if after is State.WAITING:
             guarded.probe = None
-            self._worker.consumption.pause(held.queue, REASON)
+            self._consumers.pause(held.queue, REASON)
         elif after is State.FLOWING and before is not after:
             guarded.probe = None
             self._flow(held.queue, guarded)
@@ -105,15 +123,15 @@ class KillSwitches:
         if guarded is not None and guarded.probe is held:
             guarded.probe = None
             if guarded.parked and guarded.switch.state is State.PROBING:
-                self._worker.admit(guarded.parked.popleft())
+                self._admit(guarded.parked.popleft())
 
     def watch(self) -> None:
         """Let probes begin when it is time; called now and then."""
         for queue, guarded in self._queues.items():
             if guarded.switch.due():
                 _log.warning("queue %r: one message at a time is tried", queue)
-                self._worker.consumption.set_prefetch(queue, 1)
-                self._worker.consumption.resume(queue, REASON)
+                self._consumers.set_prefetch(queue, 1)
+                self._consumers.resume(queue, REASON)
             self._forget(guarded)
 
     def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
@@ -146,13 +164,13 @@ class KillSwitches:
             policy.window,
             policy.wait,
         )
-        self._worker.consumption.pause(queue, REASON)
+        self._consumers.pause(queue, REASON)
 
     def _flow(self, queue: str, guarded: _Guarded) -> None:
         _log.warning("queue %r: its tasks succeed again; all is taken again", queue)
-        self._worker.consumption.set_prefetch(queue, self._worker.plan.first_prefetch(queue))
+        self._consumers.set_prefetch(queue, self._prefetch(queue))
         while guarded.parked:
-            self._worker.admit(guarded.parked.popleft())
+            self._admit(guarded.parked.popleft())
 
     def _forget(self, guarded: _Guarded) -> None:
         """Forget what its channel has taken along."""
@@ -160,4 +178,4 @@ class KillSwitches:
             guarded.probe = None
         guarded.parked = deque(held for held in guarded.parked if held.settleable)
         if guarded.probe is None and guarded.parked and guarded.switch.state is State.PROBING:
-            self._worker.admit(guarded.parked.popleft())
+            self._admit(guarded.parked.popleft())

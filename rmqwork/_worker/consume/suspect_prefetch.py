@@ -19,11 +19,10 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from rmqwork._topology.topology import suspects_queue
+from rmqwork._worker.dispatch.quarantine import group_size
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.crash_policy import delivery_count, held_together
 
-GROUP: Final = 16
-"""So many of first suspicion at most run together."""
 _MOST: Final = 32
 
 
@@ -37,11 +36,6 @@ class Taps(Protocol):
 
     def set_at_once(self, queue: str, prefetch: int) -> None:
         """Change it; 0: no consumer."""
-
-
-def group_size(slots: Mapping[str, int]) -> int:
-    """How many of first suspicion run together in an executor: as many as it can start at once."""
-    return max(1, min([GROUP, *(number for number in slots.values() if number)]))
 
 
 class SuspectPrefetch:

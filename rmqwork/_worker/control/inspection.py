@@ -7,18 +7,24 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
 
 from rmqwork._control.wire import Command, CommandRefused
+from rmqwork._publisher.publisher import Publisher
+from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork._worker.consume.kill_switches import KillSwitches
+from rmqwork._worker.dispatch.dispatcher import Dispatcher
+from rmqwork._worker.dispatch.ready import Ready
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.model.plan import WorkerSpec
+from rmqwork._worker.processes.executor import Executor
+from rmqwork._worker.processes.executor_pool import ExecutorPool
 from rmqwork._worker.processes.recycling import resident
+from rmqwork._worker.settle.settlement import Settlement
 from rmqwork._workflows.document import workflow_id
-
-if TYPE_CHECKING:
-    from rmqwork._worker.model.held import HeldDelivery
-    from rmqwork._worker.processes.executor import Executor
-    from rmqwork._worker.worker import Worker
+from rmqwork._workflows.join import Gathering
 
 STACK_PATIENCE: Final = 2.0
 """Seconds in which an executor says where a task stands."""
@@ -27,22 +33,56 @@ MOST_TASKS: Final = 500
 MOST_JOINS: Final = 500
 
 
+class Joins(Protocol):
+    """The joins of a worker."""
+
+    @property
+    def open(self) -> int:
+        """How many it gathers the parts of."""
+
+    def summary(self) -> Sequence[Gathering]:
+        """They, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a worker that are looked at.
+
+    Args:
+        plan: as it is now.
+        stopping: whether the worker shuts down.
+        in_place: how many messages wait in their partitions for their next attempt.
+    """
+
+    plan: Callable[[], WorkerSpec]
+    stopping: Callable[[], bool]
+    in_place: Callable[[], int]
+    ready: Ready
+    dispatcher: Dispatcher[Executor]
+    staff: ExecutorPool
+    consumption: ConsumerConnection
+    publisher: Publisher
+    settlement: Settlement
+    switches: KillSwitches
+    joins: Joins
+
+
 class Inspection:
     """Looks at one worker.
 
     Args:
-        worker: which.
+        parts: of it.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._began = time.monotonic()
 
     def tell(self, command: Command) -> dict[str, Any]:
         """The answer to ``inspect``."""
         from rmqwork._version import __version__
 
-        worker = self._worker
+        worker, plan = self._parts, self._parts.plan()
         running, prefetched = self._tasks()
         switches = worker.switches.detail()
         waiting = Counter(held.queue for held in worker.ready)
@@ -51,8 +91,8 @@ class Inspection:
             "version": __version__,
             "up_s": round(time.monotonic() - self._began, 1),
             "memory": resident(os.getpid()),
-            "slots": dict(worker.plan.slots),
-            "processes": worker.plan.processes,
+            "slots": dict(plan.slots),
+            "processes": plan.processes,
             "queues": [
                 {
                     "queue": queue,
@@ -61,7 +101,7 @@ class Inspection:
                     "kill_switch": switches.get(queue),
                     "prefetched": waiting[queue] + prefetched[queue],
                 }
-                for queue, _ in worker.plan.queues
+                for queue, _ in plan.queues
             ],
             "executors": [
                 {**one, "memory": resident(int(str(one["pid"])))}
@@ -73,7 +113,29 @@ class Inspection:
             "joins": [asdict(one) for one in worker.joins.summary()[:MOST_JOINS]],
             "more_joins": max(0, worker.joins.open - MOST_JOINS),
             "settling": len(worker.settlement.open),
-            "stopping": worker.stopping,
+            "stopping": worker.stopping(),
+        }
+
+    def detail(self) -> dict[str, object]:
+        """What probes and people are told."""
+        worker, plan = self._parts, self._parts.plan()
+        return {
+            "worker": plan.name,
+            "app": plan.manifest.app,
+            "queues": [queue for queue, _ in plan.queues],
+            "consuming": worker.consumption.consuming,
+            "publishing": worker.publisher.connected,
+            "started": worker.consumption.may_start.is_set(),
+            "stopping": worker.stopping(),
+            "executors": worker.staff.summary(),
+            "running": len(list(worker.dispatcher.running)),
+            "waiting": len(worker.ready),
+            "waiting_in_place": worker.in_place(),
+            "settling": len(worker.settlement.open),
+            "joins": worker.joins.open,
+            "dropped_replies": worker.settlement.dropped_replies,
+            "kill_switches": worker.switches.detail(),
+            "problem": str(worker.consumption.problem or worker.publisher.problem or ""),
         }
 
     def _tasks(self) -> tuple[list[dict[str, Any]], Counter[str]]:
@@ -81,7 +143,7 @@ class Inspection:
         now = time.monotonic()
         running: list[dict[str, Any]] = []
         unstarted: Counter[str] = Counter()
-        for seat in self._worker.dispatcher.seats:
+        for seat in self._parts.dispatcher.seats:
             started = seat.executor.started()
             for number, held in seat.held.items():
                 since = started.get(number)
@@ -107,11 +169,11 @@ class Stacks:
     """Asks executors where their tasks stand.
 
     Args:
-        worker: whose executors.
+        dispatcher: knows which executor has which task.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, dispatcher: Dispatcher[Executor]) -> None:
+        self._dispatcher = dispatcher
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[str]] = {}
 
@@ -128,7 +190,7 @@ class Stacks:
             Cannot: its process does not answer.
         """
         wanted = str(command.what.get("id"))
-        for seat in self._worker.dispatcher.seats:
+        for seat in self._dispatcher.seats:
             for number, held in seat.held.items():
                 if held.task_id == wanted:
                     return await self._ask(seat.executor, number, held)
@@ -153,26 +215,3 @@ class Stacks:
             "executor": executor.pid,
             "stack": stack,
         }
-
-
-def detail_of(worker: Worker) -> Mapping[str, object]:
-    """What probes and people are told."""
-    return {
-        "worker": worker.plan.name,
-        "app": worker.plan.manifest.app,
-        "queues": [queue for queue, _ in worker.plan.queues],
-        "consuming": worker.consumption.consuming,
-        "publishing": worker.publisher.connected,
-        "started": worker.consumption.may_start.is_set(),
-        "stopping": worker.stopping,
-        "executors": worker.staff.summary(),
-        "running": len(list(worker.dispatcher.running)),
-        "waiting": len(worker.ready),
-        "waiting_in_place": worker.lines.waiting,
-        "settling": len(worker.settlement.open),
-        "joins": worker.joins.open,
-        "dropped_replies": worker.settlement.dropped_replies,
-        **worker.control.detail(),
-        "kill_switches": worker.switches.detail(),
-        "problem": str(worker.consumption.problem or worker.publisher.problem or ""),
-    }

@@ -11,16 +11,17 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from rmqwork._control.control_state import ControlState
 from rmqwork._control.wire import Command
+from rmqwork._worker.control.ports import Waiting
+from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.model.plan import WorkerSpec
+from rmqwork._worker.processes.executor import Executor
+from rmqwork._worker.processes.executor_pool import ExecutorPool
 from rmqwork.types import Evidence, Failure, Reason
-
-if TYPE_CHECKING:
-    from rmqwork._worker.processes.executor import Executor
-    from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker.control")
 _PATIENCE: Final = 2.0
@@ -52,29 +53,42 @@ class Revoking:
     """Sees to the revoked deliveries that a worker holds.
 
     Args:
-        worker: which.
+        plan: of the worker; knows which tasks are isolated.
+        dispatcher: knows what executors have.
+        staff: kills executors.
+        waiting: what no executor has.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        plan: WorkerSpec,
+        dispatcher: Dispatcher[Executor],
+        staff: ExecutorPool,
+        waiting: Waiting,
+    ) -> None:
+        self._plan = plan
+        self._dispatcher = dispatcher
+        self._staff = staff
+        self._waiting = waiting
+        self._standing = ControlState()
         self._chased: dict[HeldDelivery, _Chase] = {}
 
-    def look(self, standing: ControlState) -> int:
+    def adopt(self, standing: ControlState) -> int:
         """Find what is held and revoked, and begin to end it; returns how many there are."""
-        worker = self._worker
+        self._standing = standing
         if not standing.revoked:
             return 0
 
         def unwanted(held: HeldDelivery) -> bool:
             return said_of(held, standing) is not None
 
-        waiting = worker.remove(unwanted)
+        waiting = self._waiting.remove(unwanted)
         for held in waiting:
             said = said_of(held, standing)
             assert said is not None
-            worker.refuse(held, Reason.REVOKED, evidence_of(said))
+            self._waiting.refuse(held, Reason.REVOKED, evidence_of(said))
         found = len(waiting)
-        for seat in worker.dispatcher.seats:
+        for seat in self._dispatcher.seats:
             numbers = []
             for held in seat.held.values():
                 said = said_of(held, standing)
@@ -87,14 +101,26 @@ class Revoking:
         self.chase()
         return found
 
+    def tell(self, command: Command) -> dict[str, Any] | None:
+        """The answer to ``revoke``; None: nothing that is revoked is here."""
+        found = self.adopt(self._standing)
+        return {"here": found} if found else None
+
+    def revoked(self, held: HeldDelivery) -> Evidence | None:
+        """Why a delivery is not to run, if somebody has revoked it."""
+        if not self._standing.revoked:
+            return None
+        said = said_of(held, self._standing)
+        return None if said is None else evidence_of(said)
+
     def chase(self) -> None:
         """End what runs and was revoked; called now and then while there is any."""
         if not self._chased:
             return
         now = monotonic()
-        here = {held for seat in self._worker.dispatcher.seats for held in seat.held.values()}
+        here = {held for seat in self._dispatcher.seats for held in seat.held.values()}
         self._chased = {held: why for held, why in self._chased.items() if held in here}
-        for seat in list(self._worker.dispatcher.seats):
+        for seat in list(self._dispatcher.seats):
             started = seat.executor.started()
             for number, held in list(seat.held.items()):
                 why = self._chased.get(held)
@@ -107,8 +133,8 @@ class Revoking:
         return None if why is None else _failure(why.said)
 
     def _end(self, executor: Executor, held: HeldDelivery, why: _Chase, now: float) -> None:
-        worker = self._worker
-        may_kill = bool(why.said.what.get("terminate")) or worker.is_isolated(held)
+        terminate = bool(why.said.what.get("terminate"))
+        may_kill = terminate or self._plan.is_isolated(held.delivery.type)
         if held.lane == "async":
             if not why.cancelled:  # once: it may be cleaning up
                 why.cancelled = True
@@ -126,7 +152,7 @@ class Revoking:
             return
         _log.warning("%s (%s) is killed: it is revoked", held.task_id, held.delivery.type)
         del self._chased[held]
-        worker.staff.kill_because_of(executor, held.number, _failure(why.said))
+        self._staff.kill_because_of(executor, held.number, _failure(why.said))
 
 
 def _failure(said: Command) -> Failure:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rmqwork._control.wire import Command
+from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from rmqwork._worker.model.plan import WorkerSpec
-    from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker")
 _MOST: Final = {"processes": 1000, "concurrency": 10_000, "async_concurrency": 1_000_000}
@@ -42,21 +39,34 @@ def scaled(plan: WorkerSpec, wanted: Mapping[str, Any]) -> WorkerSpec:
     return replace(plan, processes=wanted.get("processes") or plan.processes, slots=slots)
 
 
-def scale(worker: Worker, command: Command) -> dict[str, Any]:
-    """Do what a command says; holds until this worker ends.
+class Scaling:
+    """Changes the numbers of a worker.
 
-    Raises:
-        ConfigurationError: a number out of its range.
+    Args:
+        plan: the worker's, as it is now.
+        resize: gives the worker another one.
     """
-    plan = scaled(worker.plan, command.what)
-    if plan != worker.plan:
-        worker.plan = plan
-        worker.dispatcher.resize(plan.slots)
-        worker.staff.scale(plan)
-        _log.warning(
-            "scaled by %s: %d processes, %s",
-            command.by,
-            plan.processes,
-            ", ".join(f"{count} {lane} tasks in each" for lane, count in plan.slots.items()),
-        )
-    return {"processes": plan.processes, "slots": dict(plan.slots)}
+
+    def __init__(
+        self, plan: Callable[[], WorkerSpec], resize: Callable[[WorkerSpec], None]
+    ) -> None:
+        self._plan = plan
+        self._resize = resize
+
+    def tell(self, command: Command) -> dict[str, Any]:
+        """Do what ``scale`` says; holds until this worker ends.
+
+        Raises:
+            ConfigurationError: a number out of its range.
+        """
+        before = self._plan()
+        plan = scaled(before, command.what)
+        if plan != before:
+            self._resize(plan)
+            _log.warning(
+                "scaled by %s: %d processes, %s",
+                command.by,
+                plan.processes,
+                ", ".join(f"{count} {lane} tasks in each" for lane, count in plan.slots.items()),
+            )
+        return {"processes": plan.processes, "slots": dict(plan.slots)}

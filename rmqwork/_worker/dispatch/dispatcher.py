@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from rmqwork._worker.consume.suspect_prefetch import group_size
-from rmqwork._worker.dispatch.quarantine import Quarantine
+from rmqwork._worker.dispatch.quarantine import Quarantine, group_size
 from rmqwork._worker.dispatch.ready import Ready
 from rmqwork._worker.model.flow import Average, ahead
 from rmqwork._worker.model.held import HeldDelivery, Stage

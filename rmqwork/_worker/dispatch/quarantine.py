@@ -8,7 +8,7 @@ tasks are cleared in the time of a few, and the innocents among them end as if n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -17,6 +17,13 @@ from rmqwork._worker.model.held import HeldDelivery
 FEW: Final = 8
 """So many are not split but run one by one: the culprit kills one process more and no further, and
 each innocent runs once more and no oftener."""
+GROUP: Final = 16
+"""So many of first suspicion at most run together."""
+
+
+def group_size(slots: Mapping[str, int]) -> int:
+    """How many of first suspicion run together in an executor: as many as it can start at once."""
+    return max(1, min([GROUP, *(number for number in slots.values() if number)]))
 
 
 def split(helds: Sequence[HeldDelivery], parts: int) -> list[list[HeldDelivery]]:

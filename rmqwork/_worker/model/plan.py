@@ -9,6 +9,7 @@ from typing import Final
 from rmqwork._config.grace import check_termination, limit_of, shortage
 from rmqwork._config.manifest import Manifest
 from rmqwork._config.settings import Settings, read_broker
+from rmqwork._topology.kill_switch import KillSwitch
 from rmqwork._topology.topology import Declaration, suspects_queue
 from rmqwork._worker.model.consumed import Consumed
 from rmqwork._worker.model.flow import wanted_prefetch
@@ -88,6 +89,17 @@ class WorkerSpec:
     def is_partitioned(self, queue: str) -> bool:
         """Whether a queue consists of partitions."""
         return self.manifest.queues[queue].partitioned
+
+    @property
+    def kill_switches(self) -> Mapping[str, KillSwitch]:
+        """The kill switch of each queue that has one."""
+        found = {queue: self.manifest.queues[queue].kill_switch for queue, _ in self.queues}
+        return {queue: policy for queue, policy in found.items() if policy is not None}
+
+    def is_isolated(self, task: str | None) -> bool:
+        """Whether a task wants a process of its own for each run."""
+        entry = self.manifest.tasks.get(str(task))
+        return entry is not None and entry.isolated
 
     def consumers(self) -> list[Consumed]:
         """What `Consumption` takes: what is consumed on a channel of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rmqwork._messages import headers as names
 from rmqwork._results import record
@@ -13,9 +13,6 @@ from rmqwork._workflows import flow, splice
 from rmqwork._workflows.context import MAX_SIZE, WorkflowContext
 from rmqwork._workflows.document import ENVELOPE, Workflow, detach
 from rmqwork.types import Delivery, Evidence, Publication, Reason
-
-if TYPE_CHECKING:
-    from rmqwork._worker.model.held import HeldDelivery
 
 _MESSAGE_MOST: Final = 4000
 _TRACEBACK_MOST: Final = 4000
@@ -58,42 +55,66 @@ def users_part(delivery: Delivery) -> tuple[dict[str, object] | None, str | None
     return headers or None, "application/json" if kind == ENVELOPE else kind
 
 
-def after_success(held: HeldDelivery, value: bytes) -> list[Publication]:
+def after_success(carried: Carried, delivery: Delivery, value: bytes) -> list[Publication]:
     """What is to be published next.
 
     Raises:
         TooLarge: the value makes a message that the broker would not take.
     """
-    assert held.carried is not None
-    return flow.succeeded(held.carried.workflow, value, _carry(held))
+    return flow.succeeded(carried.workflow, value, _carry(carried, delivery))
 
 
-def after_replacement(held: HeldDelivery, node: bytes) -> list[Publication]:
+def after_replacement(
+    carried: Carried | None, delivery: Delivery, task_id: str, node: bytes
+) -> list[Publication]:
     """What is to be published instead of a task that has replaced itself.
+
+    Args:
+        carried: None = the task was of no workflow.
+        delivery: its message.
+        task_id: of the task.
+        node: what is to be in its place.
 
     Raises:
         TooLarge, ValueError: it cannot be.
     """
     given = splice.items_of(node.decode())
-    workflow = Workflow(held.task_id) if held.carried is None else held.carried.workflow
-    return flow.replaced(workflow, given[0], _carry(held))
+    if carried is None:
+        alone = WorkflowContext(task_id, time(), delivery.reply_to, delivery.app_id)
+        return flow.replaced(Workflow(task_id), given[0], alone)
+    return flow.replaced(carried.workflow, given[0], _carry(carried, delivery))
 
 
-def after_failure(held: HeldDelivery, reason: Reason, evidence: Evidence) -> flow.Broken:
-    """What is to be published, and which tasks will never run."""
-    assert held.carried is not None
-    workflow = held.carried.workflow
+def after_failure(
+    carried: Carried,
+    delivery: Delivery,
+    task_id: str,
+    attempt: int,
+    reason: Reason,
+    evidence: Evidence,
+) -> flow.Broken:
+    """What is to be published, and which tasks will never run.
+
+    Args:
+        carried: what the task's message carries.
+        delivery: the message.
+        task_id: of the task.
+        attempt: its last one, from 1.
+        reason: why it has failed for good.
+        evidence: the error.
+    """
+    workflow = carried.workflow
     failure: dict[str, object] = {
-        "task_id": held.task_id,
-        "task": held.delivery.type,
+        "task_id": task_id,
+        "task": delivery.type,
         "reason": reason.value,
         "type": evidence.type,
         "message": evidence.message[:_MESSAGE_MOST],
         "traceback": evidence.traceback[-_TRACEBACK_MOST:],
-        "attempt": held.attempt,
+        "attempt": attempt,
         "workflow": workflow.id,
     }
-    return flow.failed(workflow, failure, _carry(held))
+    return flow.failed(workflow, failure, _carry(carried, delivery))
 
 
 def never_ran(
@@ -107,10 +128,7 @@ def never_ran(
     return [Publication("", reply_to, body, id_, record.REPLY, correlation_id=id_) for id_ in ids]
 
 
-def _carry(held: HeldDelivery) -> WorkflowContext:
-    delivery, carried = held.delivery, held.carried
-    if carried is None:
-        return WorkflowContext(held.task_id, time(), delivery.reply_to, delivery.app_id)
+def _carry(carried: Carried, delivery: Delivery) -> WorkflowContext:
     workflow = carried.workflow
     return WorkflowContext(
         workflow.id,

@@ -8,8 +8,8 @@ from typing import Final
 
 from rmqwork._config.sizes import show_size
 from rmqwork._messages import headers as names
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery, number_header
-from rmqwork._worker.processes.executor import Death
 from rmqwork.types import Delivery, Evidence, Failure, Outcome, Reason, RetryOutcome
 
 LEAST_ATTEMPTS: Final = 3

@@ -18,6 +18,7 @@ from rmqwork._topology.delays import DUE_HEADER
 from rmqwork._topology.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork._worker.model.held import HeldDelivery, number_header
 from rmqwork._worker.model.workflow import (
+    Carried,
     after_failure,
     after_replacement,
     after_success,
@@ -91,7 +92,7 @@ def decide(held: HeldDelivery, outcome: Outcome, host: str, back_to: str | None 
     match outcome:
         case Success():
             if held.carried is not None:
-                return _move_on(held, outcome, host)
+                return _move_on(held, held.carried, outcome, host)
             if outcome.result is None:
                 return Ack()
             answer = reply(held, outcome.result)
@@ -140,7 +141,7 @@ def unknown_task(held: HeldDelivery, what: str, grace: float, host: str) -> Deci
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
 
 
-def _move_on(held: HeldDelivery, outcome: Success, host: str) -> Decision:
+def _move_on(held: HeldDelivery, carried: Carried, outcome: Success, host: str) -> Decision:
     """A step of a workflow has succeeded: what follows goes with its answer."""
     answer = () if outcome.result is None else reply(held, outcome.result)
     value = b"null" if outcome.result is None else record.value_of(outcome.result)
@@ -148,7 +149,7 @@ def _move_on(held: HeldDelivery, outcome: Success, host: str) -> Decision:
         if value is None:
             lost = record.read(outcome.result or b"").evidence
             return _give_up(held, Reason.FAILED, lost, host, answer)
-        following = after_success(held, value)
+        following = after_success(carried, held.delivery, value)
     except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         text = f"the task succeeded, but its workflow cannot go on: {error}"
         return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host, answer)
@@ -159,7 +160,7 @@ def _move_on(held: HeldDelivery, outcome: Success, host: str) -> Decision:
 def _put_in_place(held: HeldDelivery, node: bytes, host: str) -> Decision:
     """A task has replaced itself."""
     try:
-        following = after_replacement(held, node)
+        following = after_replacement(held.carried, held.delivery, held.task_id, node)
     except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         text = f"what the task put in its place cannot be started: {error}"
         return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host)
@@ -181,7 +182,9 @@ def _give_up(
     if held.carried is None:
         return PublishThenAck(letter, answer)
     try:
-        broken = after_failure(held, reason, evidence)
+        broken = after_failure(
+            held.carried, held.delivery, held.task_id, held.attempt, reason, evidence
+        )
     except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         _log.error("%s: its workflow ends here, and cannot be read: %s", held.task_id, error)
         return PublishThenAck(letter, answer)

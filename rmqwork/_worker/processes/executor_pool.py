@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from rmqwork._config.logging import FIELDS, TRACEBACK
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.crash_policy import (
@@ -19,7 +20,7 @@ from rmqwork._worker.policy.crash_policy import (
     crash_evidence,
     with_words,
 )
-from rmqwork._worker.processes.executor import Death, Executor, State
+from rmqwork._worker.processes.executor import Executor, State
 from rmqwork._worker.processes.recycling import Recycling
 from rmqwork._worker.processes.template import Template, TemplateKilled
 from rmqwork.types import Evidence, Outcome

@@ -23,10 +23,11 @@ import signal
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.ipc.wire import Message
-from rmqwork._worker.processes.executor import Death, Executor, ExecutorEvents
+from rmqwork._worker.processes.executor import Executor, ExecutorEvents
+from rmqwork._worker.processes.launch import Started
 from rmqwork._worker.processes.pipe import Pipe
-from rmqwork._worker.starting import Started
 from rmqwork.errors import ConfigurationError
 
 _KILLED_WITH_TEMPLATE: Final = 1.0
@@ -56,7 +57,7 @@ class Template:
     """The template process.
 
     Args:
-        started: the process; see `rmqwork._worker.starting.start_template`.
+        started: the process; see `rmqwork._worker.processes.launch.start_template`.
         events: is told what happens.
     """
 

@@ -10,14 +10,14 @@ import pytest
 from tenacity import wait_fixed
 
 from rmqwork import App, Context, Queue, Reject, Retry, RetryLater
-from rmqwork._worker.model import consumed
+from rmqwork._worker.consume import queues
 
 Run = tuple[str, int]
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumed, "SETTLING", 0.01)
+    monkeypatch.setattr(queues, "SETTLING", 0.01)
 
 
 class Log:

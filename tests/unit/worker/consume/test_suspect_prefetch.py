@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmqwork._worker.consume.suspect_prefetch import SuspectPrefetch, group_size
+from rmqwork._worker.consume.suspect_prefetch import SuspectPrefetch
+from rmqwork._worker.dispatch.quarantine import group_size
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.crash_policy import died_alone
 from tests.unit.fakes import delivery

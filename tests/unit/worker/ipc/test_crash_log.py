@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from rmqwork._worker.ipc.crash_log import LOG_SIZE, SIZE, CrashLog, CrashReport, LastLines
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.ipc.start_marks import Marks, create, size
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.crash_policy import crash_evidence
 from rmqwork._worker.policy.decide import PublishThenAck, decide
-from rmqwork._worker.processes.executor import Death
 from rmqwork.types import Evidence, Failure, Reason
 from tests.unit.fakes import delivery
 

@@ -9,9 +9,10 @@ import pytest
 
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork._worker.consume import consumption as consuming
+from rmqwork._worker.consume import queues
 from rmqwork._worker.consume.consumption import ConsumerConnection
-from rmqwork._worker.model import consumed
-from rmqwork._worker.model.consumed import Consumed, FirstDeliveryRequeue
+from rmqwork._worker.consume.queues import FirstDeliveryRequeue
+from rmqwork._worker.model.consumed import Consumed
 from rmqwork._worker.policy.crash_policy import died_in_place, is_suspect_in_place
 from rmqwork.types import Delivery
 from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
@@ -65,7 +66,7 @@ class Room:
 
 @pytest.fixture
 async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    monkeypatch.setattr(consumed, "SETTLING", 0.01)
+    monkeypatch.setattr(queues, "SETTLING", 0.01)
     monkeypatch.setattr(consuming, "_STOP_TIMEOUT", 0.2)
     room = Room()
     room.consumption.may_start.set()
@@ -149,7 +150,7 @@ async def test_a_look_at_nothing_new_changes_nothing(room: Room):
 
 
 async def test_nothing_is_given_back_on_a_channel_that_is_gone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(consumed, "SETTLING", 60.0)
+    monkeypatch.setattr(queues, "SETTLING", 60.0)
     channel = FakeConsumeChannel()
     first = FirstDeliveryRequeue(print)
     first(delivery(channel=channel))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rmqwork._topology.topology import DeclareQueue, Queue
 from rmqwork._transport.connecting import connect
 from rmqwork._transport.port import ConsumeChannel, Link
-from rmqwork._worker.model import consumed
-from rmqwork._worker.model.consumed import FirstDeliveryRequeue
+from rmqwork._worker.consume import queues
+from rmqwork._worker.consume.queues import FirstDeliveryRequeue
 from rmqwork.types import Delivery, Publication
 from tests.unit.fakes import until
 
@@ -138,8 +138,8 @@ def early(log: Sequence[tuple[str, int]]) -> list[int]:
 @example(["publish", "publish", "come", "come", "leave unfinished"])
 @given(STEPS)
 def test_messages_run_in_order(steps: list[str]):
-    consumed.SETTLING, before = 60.0, consumed.SETTLING  # type: ignore[misc]
+    queues.SETTLING, before = 60.0, queues.SETTLING  # type: ignore[misc]
     try:
         asyncio.run(play(steps))
     finally:
-        consumed.SETTLING = before  # type: ignore[misc]
+        queues.SETTLING = before  # type: ignore[misc]

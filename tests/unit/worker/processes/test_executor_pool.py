@@ -13,11 +13,12 @@ from rmqwork import App
 from rmqwork._config.manifest import Manifest
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.dispatch.ready import Ready
+from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork._worker.model.plan import worker_spec
 from rmqwork._worker.processes import executor_pool as module
-from rmqwork._worker.processes.executor import Death, Executor, State
+from rmqwork._worker.processes.executor import Executor, State
 from rmqwork._worker.processes.executor_pool import ExecutorPool, Restarts
 from rmqwork.types import Outcome
 from tests.unit.fakes import delivery, until
