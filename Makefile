@@ -65,6 +65,7 @@ pytest: venv
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 docs: $(VENV)/.docs-installed
+	@rm -rf build/docs build/doctrees
 	$(BIN)/sphinx-build -q -n -W --keep-going -d build/doctrees docs build/docs
 	@echo "docs: build/docs/index.html"
 

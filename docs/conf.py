@@ -23,7 +23,6 @@ extensions = [
 ]
 nitpicky = True
 default_role = "py:obj"  # single backticks in docstrings name Python objects
-add_module_names = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
@@ -41,4 +40,6 @@ autodoc_default_options = {
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"rmqwork {version}"

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
 
 BEFORE_NAPOLEON = 400
+ESCAPED_SPACE = "\\ "
 logger = getLogger(__name__)
 
 
@@ -17,11 +18,11 @@ def keep_colons(
 ) -> None:
     """Keep a colon in the first line of an attribute's docstring.
 
-    napoleon reads ``"type: description"`` there, unless the line is empty. The types come from
-    annotations here.
+    napoleon reads ``"type: description"`` there. Here the types come from annotations, so it gets
+    a first line that has no colon and shows nothing.
     """
     if what in {"attribute", "data", "property"}:
-        lines.insert(0, "")
+        lines.insert(0, ESCAPED_SPACE)
 
 
 def shorten_factories(
