@@ -28,7 +28,11 @@ from rmqwork.types import Publication
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OWN_TEST = {"testing.md"}  # its blocks are a test suite: tests/unit/testing/test_docs_page.py
-EXAMPLES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
+ONLY_LINKS = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 NAMED = re.compile(r"# (\w+)\.py\n")
@@ -106,7 +110,7 @@ def test_python_blocks_run(page: Path, taken: list[Publication]) -> None:
         assert taken, "nothing of what the page publishes was published"
 
 
-@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=named)
+@pytest.mark.parametrize("page", [*PAGES, *ONLY_LINKS], ids=named)
 def test_links_lead_somewhere(page: Path) -> None:
     links = LINK.findall(page.read_text())
 
