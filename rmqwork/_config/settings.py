@@ -5,17 +5,14 @@ No pydantic: the worker process reads settings, too.
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
-from rmqwork._config import addresses, celery_names
-from rmqwork._config.sizes import parse_size
-from rmqwork._results.backends import check_address
+from rmqwork._config import addresses, celery_names, readers, result_addresses
+from rmqwork._config.readers import mask
 from rmqwork.errors import ConfigurationError
 
 DEFAULT_BROKER: Final = "amqp://guest:guest@localhost:5672/"
@@ -23,7 +20,6 @@ LogFormat = Literal["auto", "human", "json"]
 EventLoop = Literal["asyncio", "uvloop"]
 _PREFIX: Final = "RMQWORK_"
 _FILE_VARIABLE: Final = "RMQWORK_CONFIG"
-_PASSWORD: Final = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,38 +72,38 @@ class Settings:
         log_format: ``auto`` (human on a terminal), ``human`` or ``json``.
     """
 
-    broker: tuple[str, ...] = (DEFAULT_BROKER,)
-    broker_file: str | None = None
-    username_file: str | None = None
-    password_file: str | None = None
-    tls_ca: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    tls_server_name: str | None = None
-    declare: bool = True
-    management_url: str | None = None
-    results: str | None = None
-    results_ttl: float = 86400.0
-    track_started: bool = False
-    app: str | None = None
-    publish_timeout: float = 30.0
-    max_message_size: int = 16 * 1024 * 1024
-    compress_above: int | None = None
-    heartbeat: int | None = None
-    concurrency: int = 8
-    async_concurrency: int = 100
-    processes: int = 1
-    prefetch: int | None = None
-    grace: float = 25.0
-    termination_grace: float | None = None
-    unknown_task_grace: float = 600.0
-    join_ttl: float = 86400.0
-    broker_wait: float = 60.0
-    health_port: int | None = None
-    max_tasks: int | None = None
-    max_memory: int | None = None
-    event_loop: EventLoop = "asyncio"
-    log_format: LogFormat = "auto"
+    broker: tuple[str, ...] = readers.setting((DEFAULT_BROKER,), readers.broker_addresses)
+    broker_file: str | None = readers.setting(None, readers.text)
+    username_file: str | None = readers.setting(None, readers.text)
+    password_file: str | None = readers.setting(None, readers.text)
+    tls_ca: str | None = readers.setting(None, readers.text)
+    tls_cert: str | None = readers.setting(None, readers.text)
+    tls_key: str | None = readers.setting(None, readers.text)
+    tls_server_name: str | None = readers.setting(None, readers.text)
+    declare: bool = readers.setting(True, readers.truth)
+    management_url: str | None = readers.setting(None, readers.web_address)
+    results: str | None = readers.setting(None, result_addresses.check_address)
+    results_ttl: float = readers.setting(86400.0, readers.seconds(above=True))
+    track_started: bool = readers.setting(False, readers.truth)
+    app: str | None = readers.setting(None, readers.text)
+    publish_timeout: float = readers.setting(30.0, readers.seconds(above=True))
+    max_message_size: int = readers.setting(16 * 1024 * 1024, readers.count(1))
+    compress_above: int | None = readers.setting(None, readers.size)
+    heartbeat: int | None = readers.setting(None, readers.count(0, 65535))
+    concurrency: int = readers.setting(8, readers.count(1, 10_000))
+    async_concurrency: int = readers.setting(100, readers.count(1, 1_000_000))
+    processes: int = readers.setting(1, readers.count(1, 1000))
+    prefetch: int | None = readers.setting(None, readers.count(1, 65535))
+    grace: float = readers.setting(25.0, readers.seconds(above=False))
+    termination_grace: float | None = readers.setting(None, readers.seconds(above=False))
+    unknown_task_grace: float = readers.setting(600.0, readers.seconds(above=False))
+    join_ttl: float = readers.setting(86400.0, readers.seconds(above=True))
+    broker_wait: float = readers.setting(60.0, readers.seconds(above=False))
+    health_port: int | None = readers.setting(None, readers.count(0, 65535))
+    max_tasks: int | None = readers.setting(None, readers.count(1))
+    max_memory: int | None = readers.setting(None, readers.size)
+    event_loop: EventLoop = readers.setting("asyncio", readers.one_of(EventLoop))
+    log_format: LogFormat = readers.setting("auto", readers.one_of(LogFormat))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, passwords included."""
@@ -141,6 +137,11 @@ class Settings:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+_READERS: Final[Mapping[str, Callable[[object], object]]] = {
+    one.name: one.metadata["read"] for one in fields(Settings)
+}
+
+
 class SettingsArguments(TypedDict, total=False):
     """The settings that ``App(...)`` takes by name; see `Settings`."""
 
@@ -163,11 +164,6 @@ class SettingsArguments(TypedDict, total=False):
     max_memory: int | str | None
     event_loop: EventLoop | None
     log_format: LogFormat | None
-
-
-def mask(url: str) -> str:
-    """An address with its password replaced by ``***``."""
-    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def load_settings(
@@ -205,7 +201,7 @@ def _addresses(settings: Settings) -> tuple[str, ...]:
         return settings.broker
     found = _value("broker", addresses.read_addresses(settings.broker_file), settings.broker_file)
     options = {addresses.URL_FILE: settings.broker_file}
-    return tuple(addresses.with_options(url, options) for url in read_broker(found))
+    return tuple(addresses.with_options(url, options) for url in readers.broker_addresses(found))
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,123 +262,3 @@ def _value(name: str, value: object, where: str) -> object:
         return reader(value)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-
-
-def read_broker(value: object) -> tuple[str, ...]:
-    """The addresses of a broker, in one text or several.
-
-    Raises:
-        ValueError: there is none, or one is no address; no password is in its text.
-    """
-    urls = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
-    if not isinstance(urls, Sequence) or not urls:
-        raise ValueError("a broker is an address such as amqp://user:password@host:5672/")
-    for url in urls:
-        if not isinstance(url, str) or not url.startswith(("amqp://", "amqps://", "memory://")):
-            raise ValueError(
-                f"{mask(str(url))!r} is no broker's address; write amqp://user:password@host:5672/"
-            )
-    return tuple(urls)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise ValueError(f"{value!r} is no number") from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
-def _seconds(*, above: bool) -> Callable[[object], float]:
-    def read(value: object) -> float:
-        number = float(_number(value))
-        if number < 0 or (above and number == 0):
-            raise ValueError(f"{value!r} must be {'above 0' if above else '0 or more'} seconds")
-        return number
-
-    return read
-
-
-def _count(least: int, most: int = 1 << 31) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        number = _number(value)
-        if number != int(number) or not least <= number <= most:
-            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
-        return int(number)
-
-    return read
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
-def _web_address(value: object) -> str:
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        raise ValueError(
-            f"{mask(str(value))!r} is no address; write http://user:password@host:15672"
-        )
-    return value
-
-
-def _size(value: object) -> int:
-    return parse_size(value) if isinstance(value, str) else _count(1, 1 << 60)(value)
-
-
-def _one_of(*names: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if value not in names:
-            raise ValueError(f"{value!r} is not one of {', '.join(names)}")
-        return str(value)
-
-    return read
-
-
-def _truth(value: object) -> bool:
-    said = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() not in said:
-        raise ValueError(f"{value!r} is neither true nor false")
-    return said[str(value).lower()]
-
-
-_READERS: Final[Mapping[str, Callable[[object], object]]] = {
-    "broker": read_broker,
-    "broker_file": _text,
-    "username_file": _text,
-    "password_file": _text,
-    "tls_ca": _text,
-    "tls_cert": _text,
-    "tls_key": _text,
-    "tls_server_name": _text,
-    "declare": _truth,
-    "management_url": _web_address,
-    "results": check_address,
-    "results_ttl": _seconds(above=True),
-    "track_started": _truth,
-    "app": _text,
-    "publish_timeout": _seconds(above=True),
-    "max_message_size": _count(1),
-    "compress_above": _size,
-    "heartbeat": _count(0, 65535),
-    "concurrency": _count(1, 10_000),
-    "async_concurrency": _count(1, 1_000_000),
-    "processes": _count(1, 1000),
-    "prefetch": _count(1, 65535),
-    "grace": _seconds(above=False),
-    "termination_grace": _seconds(above=False),
-    "unknown_task_grace": _seconds(above=False),
-    "join_ttl": _seconds(above=True),
-    "broker_wait": _seconds(above=False),
-    "health_port": _count(0, 65535),
-    "max_tasks": _count(1),
-    "max_memory": _size,
-    "event_loop": _one_of("asyncio", "uvloop"),
-    "log_format": _one_of("auto", "human", "json"),
-}

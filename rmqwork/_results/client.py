@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from rmqwork._results.backends import is_store, open_store
+from rmqwork._config.result_addresses import is_store
+from rmqwork._results.backends import open_store
 from rmqwork._results.port import ResultBackend
 from rmqwork._results.result import AsyncResult, Source
 from rmqwork.errors import BrokerUnavailable, ResultsDisabled

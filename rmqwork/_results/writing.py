@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from rmqwork._config.result_addresses import is_store
 from rmqwork._config.settings import Settings
 from rmqwork._results import record
-from rmqwork._results.backends import is_store, open_store
+from rmqwork._results.backends import open_store
 from rmqwork._results.port import Store, progress_key
 from rmqwork.types import Evidence, Failure, Outcome, RetryOutcome, Success
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from rmqwork._config import logging as logs
-from rmqwork._config.settings import mask
+from rmqwork._config.readers import mask
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:

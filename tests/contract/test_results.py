@@ -20,8 +20,9 @@ from rmqwork import (
     TaskFailed,
     TaskRejected,
 )
+from rmqwork._config.result_addresses import is_store
 from rmqwork._results import record
-from rmqwork._results.backends import is_store, open_store
+from rmqwork._results.backends import open_store
 from rmqwork._results.client import ResultClient
 from rmqwork._results.migrations import LAYOUT, layout_of, marker_row
 from rmqwork._results.sql import TABLE, SqlStore

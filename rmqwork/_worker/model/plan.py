@@ -8,7 +8,8 @@ from typing import Final
 
 from rmqwork._config.grace import check_termination, limit_of, shortage
 from rmqwork._config.manifest import Manifest
-from rmqwork._config.settings import Settings, read_broker
+from rmqwork._config.readers import broker_addresses
+from rmqwork._config.settings import Settings
 from rmqwork._topology.kill_switch import KillSwitch
 from rmqwork._topology.topology import Declaration, suspects_queue
 from rmqwork._worker.model.consumed import Consumed
@@ -181,7 +182,7 @@ def _broker(options: WorkerOptions, settings: Settings) -> tuple[str, ...]:
     if not options.broker:
         return settings.reached(settings.broker)
     try:
-        return settings.reached(read_broker(options.broker))
+        return settings.reached(broker_addresses(options.broker))
     except ValueError as error:
         raise ConfigurationError(f"--broker: {error}") from None
 

@@ -3,11 +3,18 @@ from __future__ import annotations
 import marshal
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 
 from rmqwork import App, ConfigurationError
-from rmqwork._config.settings import DEFAULT_BROKER, Settings, load_settings, mask
+from rmqwork._config.readers import mask
+from rmqwork._config.settings import (
+    DEFAULT_BROKER,
+    Settings,
+    SettingsArguments,
+    load_settings,
+)
 
 
 def load(tmp_path, arguments=None, **variables):
@@ -148,3 +155,21 @@ def test_the_worker_process_reads_them_without_pydantic():
         "assert not {'pydantic', 'tenacity', 'pika'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NO_ARGUMENTS = {
+    "app", "broker_file", "declare", "management_url", "password_file", "termination_grace",
+    "tls_ca", "tls_cert", "tls_key", "tls_server_name", "username_file",
+}  # fmt: skip
+"""Settings of the place where an app runs: variables and files say them, and no code."""
+
+
+def test_an_app_takes_the_settings_by_name_in_the_types_that_they_have():
+    settings, arguments = get_type_hints(Settings), get_type_hints(SettingsArguments)
+
+    parameters = {"broker", "results"}  # of App itself
+    assert set(arguments) == set(settings) - NO_ARGUMENTS - parameters
+    for name, taken in arguments.items():
+        as_text = {"compress_above", "max_memory"}  # "10kB"
+        also = str | None if name in as_text else None
+        assert taken == settings[name] | also, name

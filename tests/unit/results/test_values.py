@@ -15,9 +15,9 @@ from rmqwork import (
     ResultsDisabled,
     TimeLimitExceeded,
 )
+from rmqwork._config.result_addresses import check_address, is_store
 from rmqwork._config.settings import load_settings
 from rmqwork._results import record
-from rmqwork._results.backends import check_address, is_store
 from rmqwork._results.rpc import reply_queue
 from rmqwork._results.values import Returns, Values
 from rmqwork._results.writing import ResultEncoder
