@@ -17,11 +17,12 @@ from rmqwork._control.wire import (
     answers_queue,
     control_declarations,
 )
+from rmqwork._transport.confirming import verdict_of
 from rmqwork._transport.port import ChannelClosed, Connector, Link, PublishChannel
 from rmqwork.errors import BrokerUnavailable, PublishError
 from rmqwork.types import Delivery, Verdict
 
-_CONFIRM: Final = 10.0
+_CONFIRM_TIMEOUT: Final = 10.0
 _PREFETCH: Final = 1000
 Enough = Callable[[Sequence[Answer]], bool]
 
@@ -122,19 +123,12 @@ async def asker(connector: Connector, name: str) -> AsyncIterator[Asker]:
 
 
 async def _publish(channel: PublishChannel, command: Command) -> None:
-    settled: asyncio.Future[tuple[Verdict, str]] = asyncio.get_running_loop().create_future()
-
-    def on_settled(verdict: Verdict, text: str) -> None:
-        if not settled.done():
-            settled.set_result((verdict, text))
-
-    channel.publish(command.publication(), on_settled)
     try:
-        verdict, text = await asyncio.wait_for(settled, _CONFIRM)
+        verdict, text = await verdict_of(channel, command.publication(), _CONFIRM_TIMEOUT)
     except TimeoutError:
         raise PublishError(
-            f"{command.do}: not confirmed within {_CONFIRM:g} s; does the broker have a memory or "
-            "disk alarm (rmqwork doctor)?",
+            f"{command.do}: not confirmed within {_CONFIRM_TIMEOUT:g} s; does the broker have a "
+            "memory or disk alarm (rmqwork doctor)?",
             may_have_arrived=True,
         ) from None
     if verdict is not Verdict.CONFIRMED:

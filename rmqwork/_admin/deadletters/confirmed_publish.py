@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rmqwork._transport.confirming import verdict_of
 from rmqwork._transport.port import Link, PublishChannel
 from rmqwork._transport.reconnecting import backoff
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, PublishTimeout
 from rmqwork.types import Publication, Verdict
 
-_CONFIRM: Final = 60.0
+_CONFIRM_TIMEOUT: Final = 60.0
 """Seconds in which the broker has to confirm."""
-_FULL: Final = 30.0
+_FULL_TIMEOUT: Final = 30.0
 """Seconds for which a full queue may refuse a message."""
 
 
@@ -55,7 +56,7 @@ class Confirming:
 
     async def _one(self, publication: Publication) -> Refusal | None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _FULL
+        end = loop.time() + _FULL_TIMEOUT
         attempt = 0
         while True:
             try:
@@ -80,17 +81,11 @@ class Confirming:
             attempt += 1
 
     async def _once(self, publication: Publication) -> tuple[Verdict, str]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[tuple[Verdict, str]] = loop.create_future()
         channel = await self._open()
-        channel.publish(
-            publication,
-            lambda verdict, text: None if answer.done() else answer.set_result((verdict, text)),
-        )
         try:
-            return await asyncio.wait_for(answer, _CONFIRM)
+            return await verdict_of(channel, publication, _CONFIRM_TIMEOUT)
         except TimeoutError:
-            what = f"{publication.message_id} was not confirmed within {_CONFIRM:g} s"
+            what = f"{publication.message_id} was not confirmed within {_CONFIRM_TIMEOUT:g} s"
             if self._link.blocked:
                 raise BrokerBlocked(
                     f"{what}: the broker blocks publishers (memory or disk alarm); its dead letter "

@@ -7,13 +7,13 @@ from typing import Final, Self
 
 from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
+from rmqwork._transport.confirming import verdict_of
 from rmqwork._transport.port import ChannelClosed, ConsumeChannel, Link, PublishChannel
 from rmqwork.errors import RmqworkError
 from rmqwork.types import Delivery, Publication, Verdict
 
 _PREFETCH: Final = 500
-_AGAIN: Final = 0.2
-"""Seconds until a message that the target refused (full, not there) is tried again."""
+_RETRY_INTERVAL: Final = 0.2
 
 
 class Interrupted(RmqworkError):
@@ -31,16 +31,25 @@ class Mover:
         target: the queue that they go to.
         consuming: a channel of a connection that only consumes.
         publishing: a channel of another one.
+        pause: seconds until a message that the target refused (full, not there) is tried again.
     """
 
     def __init__(
-        self, source: str, target: str, consuming: ConsumeChannel, publishing: PublishChannel
+        self,
+        source: str,
+        target: str,
+        consuming: ConsumeChannel,
+        publishing: PublishChannel,
+        *,
+        pause: float = _RETRY_INTERVAL,
     ) -> None:
         self._source = source
         self._target = target
         self._consuming = consuming
         self._publishing = publishing
+        self._pause = pause
         self._loop = asyncio.get_running_loop()
+        self._moving: set[asyncio.Task[None]] = set()
         self._tag = ""
         self.held = 0
         """Messages that were taken and are not yet settled."""
@@ -98,32 +107,34 @@ class Mover:
 
     def _deliver(self, delivery: Delivery) -> None:
         self.held += 1
-        self._publish(delivery)
+        task = self._loop.create_task(self._move(delivery))
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
 
-    def _publish(self, delivery: Delivery) -> None:
-        if not (self._publishing.is_open and self._consuming.is_open):
-            return
-        try:
-            self._publishing.publish(
-                moved(delivery, self._target),
-                lambda verdict, text: self._settled(delivery, verdict, text),
-            )
-        except RmqworkError as error:
-            self.problem = error
-
-    def _settled(self, delivery: Delivery, verdict: Verdict, text: str) -> None:
-        match verdict:
-            case Verdict.CONFIRMED:
-                self.held -= 1
-                self.moved += 1
-                if self._consuming.is_open:
-                    self._consuming.ack(delivery)
-            case Verdict.RETURNED | Verdict.NACKED:
-                self._loop.call_later(_AGAIN, self._publish, delivery)
-            case Verdict.REFUSED:
-                self.problem = RmqworkError(text)
-            case Verdict.LOST:
-                self.problem = self.problem or RmqworkError(text or "the connection was lost")
+    async def _move(self, delivery: Delivery) -> None:
+        """Publish a message until the target has it, then ack it."""
+        publication = moved(delivery, self._target)
+        while self._publishing.is_open and self._consuming.is_open:
+            try:
+                verdict, text = await verdict_of(self._publishing, publication)
+            except RmqworkError as error:
+                self.problem = error
+                return
+            match verdict:
+                case Verdict.CONFIRMED:
+                    self.held -= 1
+                    self.moved += 1
+                    if self._consuming.is_open:
+                        self._consuming.ack(delivery)
+                    return
+                case Verdict.RETURNED | Verdict.NACKED:
+                    await asyncio.sleep(self._pause)
+                case Verdict.REFUSED:
+                    self.problem = RmqworkError(text)
+                    return
+                case Verdict.LOST:
+                    self.problem = self.problem or RmqworkError(text or "the connection was lost")
+                    return
 
 
 def moved(delivery: Delivery, target: str) -> Publication:

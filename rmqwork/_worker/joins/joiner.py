@@ -18,6 +18,7 @@ from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
 from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
+from rmqwork._publisher.until_confirmed import UntilConfirmed
 from rmqwork._topology import join_queues
 from rmqwork._transport.port import Connector, ConsumeChannel
 from rmqwork._transport.reconnecting import backoff
@@ -40,7 +41,6 @@ from rmqwork._workflows.join import (
     Shard,
     join_message_of,
 )
-from rmqwork.errors import PublishError, Unroutable
 from rmqwork.types import Delivery, Publication, Reason
 
 _log = logging.getLogger("rmqwork.worker.settling")
@@ -49,9 +49,29 @@ _HELLO: Final = "rmqwork.join.hello"
 _FIRST_LOOK: Final = 0.5
 _LOOK_EVERY: Final = 60.0
 _TICK: Final = 1.0
-_PUBLISH_TIMEOUT: Final = 60.0
 _CLOSE_TIMEOUT: Final = 2.0
 _PATIENT: Final = 6
+
+
+class _Following:
+    """What follows from the end of a join, until it is confirmed and the join goes on."""
+
+    __slots__ = ("_then",)
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def confirmed(self) -> None:
+        """Go on."""
+        self._then()
+
+    def refused(self, error: Exception | None) -> None:
+        """Keep the join's messages."""
+        _log.error("a join keeps its messages, what follows is not taken: %s", error)
+
+    def again(self, rest: tuple[Publication, ...]) -> bool:
+        """Try for as long as it takes."""
+        return True
 
 
 class Joiner:
@@ -79,8 +99,8 @@ class Joiner:
         self._ttl = plan.manifest.settings.join_ttl
         self._connector = connector
         self._publisher = publisher
+        self._publishing = UntilConfirmed(publisher, remaining, repair)
         self._kept = kept
-        self._repair = repair
         self._loop = asyncio.get_running_loop()
         self._shards: dict[str, Shard[Delivery]] = {}
         self._channels: dict[str, object] = {}
@@ -246,36 +266,12 @@ class Joiner:
         else:
             self._publish(found.publications, followed)
 
-    def _publish(
-        self, publications: tuple[Publication, ...], then: Callable[[], None], attempt: int = 0
-    ) -> None:
+    def _publish(self, publications: tuple[Publication, ...], then: Callable[[], None]) -> None:
         """Publish until all is confirmed, then go on."""
         if not publications:
             then()
             return
-        batch = Batch(publications, _PUBLISH_TIMEOUT)
-
-        def answered(future: object) -> None:
-            try:
-                errors: list[PublishError | Exception | None] = [*batch.future.result()]
-            except Exception as problem:
-                errors = [problem] * len(publications)
-            rest = remaining(publications, errors)
-            if not rest.publications:
-                then()
-                return
-            _log.error("a join keeps its messages, what follows is not taken: %s", rest.error)
-            if isinstance(rest.error, Unroutable):
-                self._spawn(self._repair_topology())
-            again = (rest.publications, then, attempt + 1)
-            self._loop.call_later(backoff(attempt), self._publish, *again)
-
-        batch.future.add_done_callback(answered)
-        self._publisher.submit(batch)
-
-    async def _repair_topology(self) -> None:
-        with contextlib.suppress(Exception):
-            await self._repair()
+        self._publishing.publish(publications, _Following(then))
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from rmqwork._publisher.until_confirmed import Remaining
 from rmqwork._worker.policy.decide import is_reply, slim
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, PublishTimeout
 from rmqwork.types import Publication
@@ -14,21 +14,6 @@ from rmqwork.types import Publication
 _log = logging.getLogger("rmqwork.worker.settling")
 _MAY_PASS: Final = (BrokerUnavailable, BrokerBlocked, PublishTimeout)
 """For these even a reply is tried again: somebody may wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """What is to be tried again.
-
-    Args:
-        publications: which.
-        error: why the first of them was not confirmed.
-        dropped: replies that nobody can take any more.
-    """
-
-    publications: tuple[Publication, ...]
-    error: Exception | None
-    dropped: int
 
 
 def remaining(publications: Sequence[Publication], errors: Sequence[Exception | None]) -> Remaining:

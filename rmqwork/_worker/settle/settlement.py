@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import Publisher
+from rmqwork._publisher.until_confirmed import Submitter, UntilConfirmed
 from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.model.held import HeldDelivery, Stage
 from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck
-from rmqwork._worker.policy.unconfirmed import Remaining, remaining
+from rmqwork._worker.policy.unconfirmed import remaining
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
-from rmqwork.errors import PublishError, Unroutable
+from rmqwork.types import Publication
 
 _log = logging.getLogger("rmqwork.worker.settling")
-_PUBLISH_TIMEOUT: Final = 60.0
 _PROOF_EVERY: Final = 1.0
-_NOTHING: Final = Remaining((), None, 0)
 
 
 class Settlement:
@@ -36,28 +32,32 @@ class Settlement:
         memory: of what could not be settled.
         done: called when a delivery is out of this worker's hands.
         repair: declares the topology again, when a consequence has nowhere to go.
+        pause: seconds to wait after a consequence was refused so many times.
     """
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Submitter,
         memory: RedeliveryMemory,
         done: Callable[[HeldDelivery], None],
         repair: Callable[[], Awaitable[None]],
+        *,
+        pause: Callable[[int], float] = backoff,
     ) -> None:
-        self._publisher = publisher
+        self._publishing = UntilConfirmed(publisher, remaining, repair, pause=pause)
         self._memory = memory
         self._done = done
-        self._repair = repair
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
         self.unsettled = 0
         """Outcomes that the broker was, perhaps, not told since it was last consumed from."""
-        self.dropped_replies = 0
-        """Replies that nobody could take any more."""
         self.open: set[HeldDelivery] = set()
         """Deliveries whose consequence is not confirmed yet."""
+
+    @property
+    def dropped_replies(self) -> int:
+        """Replies that nobody could take any more."""
+        return self._publishing.dropped
 
     def settle(self, held: HeldDelivery, decision: Decision) -> None:
         """Carry a decision out, now or as soon as it is safe."""
@@ -73,7 +73,7 @@ class Settlement:
                 self._done(held)
             case PublishThenAck():
                 self.open.add(held)
-                self._publish(held, decision, 0)
+                self._publishing.publish(decision.publications, _Consequence(self, held))
             case Hold():
                 raise TypeError("it keeps its delivery: see rmqwork._worker.partitions")
 
@@ -91,61 +91,26 @@ class Settlement:
             self.unsettled += 1
         self._done(held)
 
-    def _publish(self, held: HeldDelivery, decision: PublishThenAck, attempt: int) -> None:
-        batch = Batch(decision.publications, _PUBLISH_TIMEOUT)
-
-        def published(future: Future[list[PublishError | None]]) -> None:
-            try:
-                errors: list[Exception | None] = [*future.result()]
-            except Exception as problem:
-                errors = [problem] * len(decision.publications)
-            self._published(held, decision, attempt, errors)
-
-        batch.future.add_done_callback(published)
-        self._publisher.submit(batch)
-
-    def _published(
-        self,
-        held: HeldDelivery,
-        decision: PublishThenAck,
-        attempt: int,
-        errors: Sequence[Exception | None],
-    ) -> None:
-        rest = remaining(decision.publications, errors) if any(errors) else _NOTHING
-        self.dropped_replies += rest.dropped
-        if not rest.publications:
-            self.open.discard(held)
-            if held.settleable:
-                self._ack(held)
-            else:
-                self._remember(held, Ack())
-            return
-        _log.error(
-            "%s keeps its delivery, its next step is not taken: %s", held.task_id, rest.error
-        )
-        if isinstance(rest.error, Unroutable):
-            self._spawn(self._repair())
-        first, *more = rest.publications
-        again = PublishThenAck(first, tuple(more))
-        self._loop.call_later(backoff(attempt), self._again, held, again, attempt + 1)
-
-    def _again(self, held: HeldDelivery, decision: PublishThenAck, attempt: int) -> None:
+    def confirmed(self, held: HeldDelivery) -> None:
+        """All that follows from an outcome is confirmed: ack its delivery."""
+        self.open.discard(held)
         if held.settleable:
-            self._publish(held, decision, attempt)
+            self._ack(held)
         else:
-            self.open.discard(held)
-            self._remember(held, decision)
+            self._remember(held, Ack())
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except Exception as error:
-                _log.warning("the topology could not be declared again: %s", error)
+    def goes_on(self, held: HeldDelivery, rest: PublishThenAck) -> bool:
+        """Say whether what is left of a consequence is published now, or by the redelivery.
 
-        task = self._loop.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        Args:
+            held: the delivery.
+            rest: what is left.
+        """
+        if held.settleable:
+            return True
+        self.open.discard(held)
+        self._remember(held, rest)
+        return False
 
     async def _prove(self) -> None:
         """Now and then, learn by a round trip that acks have arrived, and forget them."""
@@ -177,3 +142,28 @@ class Settlement:
         except TimeoutError:
             sure = False
         return sure and not self.open
+
+
+class _Consequence:
+    """What a delivery's outcome has published, before its ack."""
+
+    __slots__ = ("_held", "_settlement")
+
+    def __init__(self, settlement: Settlement, held: HeldDelivery) -> None:
+        self._settlement = settlement
+        self._held = held
+
+    def confirmed(self) -> None:
+        """The delivery may be acked."""
+        self._settlement.confirmed(self._held)
+
+    def refused(self, error: Exception | None) -> None:
+        """The delivery is kept."""
+        _log.error(
+            "%s keeps its delivery, its next step is not taken: %s", self._held.task_id, error
+        )
+
+    def again(self, rest: tuple[Publication, ...]) -> bool:
+        """Go on, if the delivery can still be acked."""
+        first, *more = rest
+        return self._settlement.goes_on(self._held, PublishThenAck(first, tuple(more)))

@@ -9,7 +9,6 @@ import pytest
 from rmqwork._publisher.batch import Batch
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.decide import decide, is_reply
-from rmqwork._worker.settle import settlement as module
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import BrokerUnavailable, InvalidMessage, PublishError, Unroutable
@@ -44,6 +43,7 @@ class Room:
             RedeliveryMemory(),
             lambda held: None,
             self._repair,
+            pause=lambda failed: 0.0,
         )
 
     async def _repair(self) -> None:
@@ -54,8 +54,7 @@ class Room:
 
 
 @pytest.fixture
-async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    monkeypatch.setattr(module, "backoff", lambda attempt: 0.0)
+async def room() -> AsyncIterator[Room]:
     room = Room()
     yield room
     room.settlement.open.clear()

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,7 +19,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rmqwork._publisher.batch import Batch
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.decide import HandBack, decide
-from rmqwork._worker.settle import settlement as module
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import Nacked
@@ -94,8 +92,6 @@ class SettleMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.patch = patch.object(module, "backoff", lambda attempt: 0.0)
-        self.patch.start()
         self.messages: dict[str, Message] = {}
         self.queue: list[Message] = []
         self.channel = Channel(self)
@@ -110,7 +106,9 @@ class SettleMachine(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         publisher: Any = self
-        self.settlement = Settlement(publisher, self.memory, self._done, self._nothing)
+        self.settlement = Settlement(
+            publisher, self.memory, self._done, self._nothing, pause=lambda failed: 0.0
+        )
 
     def submit(self, batch: Batch) -> None:
         """The publisher's part: the batch is under way until a rule answers it."""
@@ -273,7 +271,6 @@ class SettleMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(self.settlement.close(0.1))
             self._turn()
             self.loop.close()
-            self.patch.stop()
 
 
 TestSettleMachine = SettleMachine.TestCase

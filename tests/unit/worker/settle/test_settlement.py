@@ -60,6 +60,7 @@ class Room:
             self.memory,
             self.done.append,
             self._repair,
+            pause=lambda failed: 0.0,
         )
         self.channel = FakeConsumeChannel()
 
@@ -74,11 +75,6 @@ class Room:
     def redelivered(self) -> HeldDelivery:
         self.channel = FakeConsumeChannel()
         return self.held(tag=5, redelivered=True)
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "backoff", lambda attempt: 0.0)
 
 
 @pytest.fixture
