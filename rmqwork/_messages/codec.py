@@ -14,15 +14,13 @@ from rmqwork._messages.ids import uuid7
 from rmqwork._messages.message import MessageInfo, TaskMessage, message_info
 from rmqwork._messages.options import CallOptions, size_of
 from rmqwork._messages.routing import Route
-from rmqwork._messages.validation import explain
-from rmqwork._tasks.arguments import Arguments
+from rmqwork._messages.validation import explain, shortened
 from rmqwork.errors import InvalidMessage, UnknownTask
 from rmqwork.types import Publication
 
 JSON: Final = "application/json"
 MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
 """Bytes of a body that RabbitMQ takes by default (``max_message_size``, since 4.0)."""
-_TEXT_MOST: Final = 2000
 
 
 class Body(Protocol):
@@ -75,40 +73,12 @@ class MessageBody:
         except (InvalidMessage, UnknownTask):
             raise
         except Exception as error:  # a validator or an upcaster of the application
-            raise InvalidMessage(_short(f"{type(error).__name__}: {error}")) from error
+            raise InvalidMessage(shortened(f"{type(error).__name__}: {error}")) from error
         return message
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of its bodies."""
         return self._cls.model_json_schema()
-
-
-class ArgumentsBody:
-    """Bodies made from the parameters of a function.
-
-    Args:
-        arguments: its model.
-    """
-
-    version = 1
-
-    def __init__(self, arguments: Arguments) -> None:
-        self._arguments = arguments
-
-    def load(self, body: bytes, version: int) -> dict[str, Any]:
-        """The arguments of a body; see `Body.load`."""
-        if version > 1:
-            raise UnknownTask(f"version {version} is newer than the one known here, 1")
-        try:
-            return self._arguments.load(body)
-        except ValidationError as error:
-            raise InvalidMessage(explain(error)) from error
-        except Exception as error:  # a validator of the application
-            raise InvalidMessage(_short(f"{type(error).__name__}: {error}")) from error
-
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema of its bodies."""
-        return self._arguments.schema()
 
 
 def upcast(info: MessageInfo, body: bytes, version: int) -> bytes:
@@ -147,19 +117,7 @@ def dump_message(message: TaskMessage) -> bytes:
     try:
         return message.__pydantic_serializer__.to_json(message, by_alias=True, round_trip=True)
     except (PydanticSerializationError, ValueError) as error:
-        raise InvalidMessage(f"{message_info(message).name}: {_short(str(error))}") from error
-
-
-def dump_arguments(name: str, arguments: Arguments, values: dict[str, Any]) -> bytes:
-    """The body of a function's validated arguments.
-
-    Raises:
-        InvalidMessage: a value cannot be written as JSON.
-    """
-    try:
-        return arguments.dump(values)
-    except (PydanticSerializationError, ValueError) as error:
-        raise InvalidMessage(f"{name}: {_short(str(error))}") from error
+        raise InvalidMessage(f"{message_info(message).name}: {shortened(str(error))}") from error
 
 
 def dump_fields(name: str, fields: Mapping[str, Any]) -> bytes:
@@ -172,7 +130,7 @@ def dump_fields(name: str, fields: Mapping[str, Any]) -> bytes:
     try:
         return to_json(checked, bytes_mode="base64", inf_nan_mode="strings")
     except (PydanticSerializationError, ValueError) as error:
-        raise InvalidMessage(f"{name}: {_short(str(error))}") from error
+        raise InvalidMessage(f"{name}: {shortened(str(error))}") from error
 
 
 def check_fields(name: str, fields: object) -> Mapping[str, Any]:
@@ -184,10 +142,12 @@ def check_fields(name: str, fields: object) -> Mapping[str, Any]:
     if fields is None:
         return {}
     if not isinstance(fields, Mapping):
-        raise InvalidMessage(f"{name}: a body is an object of fields, not {_short(repr(fields))}")
+        raise InvalidMessage(
+            f"{name}: a body is an object of fields, not {shortened(repr(fields))}"
+        )
     for key in fields:
         if not isinstance(key, str):
-            raise InvalidMessage(f"{name}: a field's name is a text, not {_short(repr(key))}")
+            raise InvalidMessage(f"{name}: a field's name is a text, not {shortened(repr(key))}")
     return fields
 
 
@@ -267,10 +227,10 @@ def plain_body(body: bytes, content_type: str | None, content_encoding: str | No
     encoding = content_encoding.lower() if content_encoding else ""
     if encoding not in ("", "identity", "utf-8", ZSTD):
         raise InvalidMessage(
-            f"content_encoding {_short(encoding)!r} is not known here; send plain JSON, or zstd"
+            f"content_encoding {shortened(encoding)!r} is not known here; send plain JSON, or zstd"
         )
     if content_type and content_type.partition(";")[0].strip().lower() != JSON:
-        raise InvalidMessage(f"content_type {_short(content_type)!r} is not {JSON}")
+        raise InvalidMessage(f"content_type {shortened(content_type)!r} is not {JSON}")
     return decompress(body) if encoding == ZSTD else body
 
 
@@ -283,7 +243,7 @@ def version_of(value: object) -> int:
     if value is None:
         return 1
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidMessage(f"header {headers.VERSION} is {_short(repr(value))}, not a number")
+        raise InvalidMessage(f"header {headers.VERSION} is {shortened(repr(value))}, not a number")
     return value
 
 
@@ -295,7 +255,3 @@ def check_app_name(name: str) -> None:
     """
     if size_of(name, "name", "App") > 255:
         raise InvalidMessage("App: the name is longer than 255 bytes")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _TEXT_MOST else text[:_TEXT_MOST] + "…"

@@ -1,4 +1,4 @@
-"""pydantic's findings, in one line that a person can read."""
+"""Texts of `InvalidMessage`: pydantic's findings in one line, and long values cut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import ValidationError
 
 _MOST: Final = 5
+_TEXT_MOST: Final = 2000
 
 
 def explain(error: ValidationError) -> str:
@@ -19,3 +20,8 @@ def explain(error: ValidationError) -> str:
     if len(found) > _MOST:
         lines.append(f"and {len(found) - _MOST} more")
     return "; ".join(lines)
+
+
+def shortened(text: str) -> str:
+    """A text for an error, cut to 2,000 characters."""
+    return text if len(text) <= _TEXT_MOST else text[:_TEXT_MOST] + "…"

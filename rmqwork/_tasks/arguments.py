@@ -8,13 +8,13 @@ from typing import Any, Final, NotRequired
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
-from pydantic_core import CoreConfig, SchemaSerializer
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 from typing_extensions import TypedDict
 
 from rmqwork._messages.message import TaskMessage, hidden_in
-from rmqwork._messages.validation import explain
+from rmqwork._messages.validation import explain, shortened
 from rmqwork._tasks.parameters import Argument
-from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.errors import ConfigurationError, InvalidMessage, UnknownTask
 
 _ROOT: Final = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
 """As in `TaskMessage`."""
@@ -114,6 +114,46 @@ class Arguments:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of a body."""
         return _adapter(tuple(self._arguments.values())).json_schema()
+
+
+class ArgumentsBody:
+    """Bodies made from the parameters of a function.
+
+    Args:
+        arguments: its model.
+    """
+
+    version = 1
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+
+    def load(self, body: bytes, version: int) -> dict[str, Any]:
+        """The arguments of a body; see `Body.load`."""
+        if version > 1:
+            raise UnknownTask(f"version {version} is newer than the one known here, 1")
+        try:
+            return self._arguments.load(body)
+        except ValidationError as error:
+            raise InvalidMessage(explain(error)) from error
+        except Exception as error:  # a validator of the application
+            raise InvalidMessage(shortened(f"{type(error).__name__}: {error}")) from error
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its bodies."""
+        return self._arguments.schema()
+
+
+def dump_arguments(name: str, arguments: Arguments, values: dict[str, Any]) -> bytes:
+    """The body of a function's validated arguments.
+
+    Raises:
+        InvalidMessage: a value cannot be written as JSON.
+    """
+    try:
+        return arguments.dump(values)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidMessage(f"{name}: {shortened(str(error))}") from error
 
 
 def _adapter(arguments: Sequence[Argument]) -> TypeAdapter[dict[str, Any]]:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rmqwork._messages.codec import dump_arguments
-from rmqwork._tasks.arguments import Arguments
+from rmqwork._tasks.arguments import Arguments, dump_arguments
 from rmqwork.errors import InvalidMessage
 
 if TYPE_CHECKING:

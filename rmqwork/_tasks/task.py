@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rmqwork._canvas import schemas
 from rmqwork._config import celery_names
-from rmqwork._messages.codec import (
-    ArgumentsBody,
-    Body,
-    MessageBody,
-    dump_arguments,
-    dump_message,
-)
+from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.ids import uuid7
 from rmqwork._messages.message import TaskMessage, check_task_name, message_info
 from rmqwork._messages.options import NO_OPTIONS, CallOptions, merge, parse
 from rmqwork._results.values import Returns
-from rmqwork._tasks.arguments import Arguments
+from rmqwork._tasks.arguments import Arguments, ArgumentsBody, dump_arguments
 from rmqwork._tasks.binding import ArgumentBinder
 from rmqwork._tasks.context import Context
 from rmqwork._tasks.dependencies import Injector
