@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from rmqwork._publisher import await_future
-from rmqwork._tasks.middleware import Hooks
 from rmqwork._transport.port import PublishPort
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, PublishError, PublishTimeout
 from rmqwork.types import Publication
@@ -53,15 +52,27 @@ def warn_on_loop(verb: str, twin: str, depth: int = 4) -> None:
     )
 
 
+class PublishHooks(Protocol):
+    """What looks at publications on their way: the app's middleware."""
+
+    def publishing(self, publication: Publication) -> Publication:
+        """Return the publication that is to be sent."""
+        ...
+
+    def published(self, publication: Publication) -> None:
+        """Take note of a confirm."""
+        ...
+
+
 class Sender:
     """Publishes for one app.
 
     Args:
         make: gives the app's own port, on first use.
-        hooks: of the app's middleware.
+        hooks: called before each publication is sent, and after it is confirmed.
     """
 
-    def __init__(self, make: Callable[[], PublishPort], hooks: Hooks) -> None:
+    def __init__(self, make: Callable[[], PublishPort], hooks: PublishHooks) -> None:
         self._make = make
         self._hooks = hooks
         self._port: PublishPort | None = None

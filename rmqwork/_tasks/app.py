@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+)
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +18,7 @@ from rmqwork._config.settings import SettingsArguments, check_arguments
 from rmqwork._messages import codec
 from rmqwork._messages.routing import Router, Routes
 from rmqwork._publisher.sender import Sender
-from rmqwork._tasks.lifespan import Lifespan, LifespanFunction, Opened
+from rmqwork._tasks.lifespan import Lifespan, Opened
 from rmqwork._tasks.middleware import Hooks, Middleware
 from rmqwork._tasks.publishing import Publishing
 from rmqwork._tasks.registry import TaskSet
@@ -31,6 +36,17 @@ if TYPE_CHECKING:
     from rmqwork._tasks.execution import TaskRunner
     from rmqwork.testing.worker import TestWorker, TestWorkerOptions
 
+LifespanFunction = (
+    Callable[[], Iterator[Any]]
+    | Callable[[], AsyncIterator[Any]]
+    | Callable[["App"], Iterator[Any]]
+    | Callable[["App"], AsyncIterator[Any]]
+    | Callable[[], AbstractContextManager[Any]]
+    | Callable[[], AbstractAsyncContextManager[Any]]
+    | Callable[["App"], AbstractContextManager[Any]]
+    | Callable[["App"], AbstractAsyncContextManager[Any]]
+)
+"""What ``@app.lifespan`` takes."""
 F = TypeVar("F", bound=LifespanFunction)
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rmqwork.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from rmqwork._tasks.app import App
 
 Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
@@ -49,7 +46,7 @@ class Lifespan:
             function = contextmanager(function)
         self._function = function
 
-    def open(self, app: App) -> Opened:
+    def open(self, app: object) -> Opened:
         """The context manager; its value is ``Context.state``. It has ``__aenter__`` or
         ``__enter__``.
 
@@ -62,16 +59,3 @@ class Lifespan:
         raise ConfigurationError(
             f"lifespan {self.name} gave {opened!r}; it yields once, or returns a context manager"
         )
-
-
-LifespanFunction = (
-    Callable[[], Iterator[Any]]
-    | Callable[[], AsyncIterator[Any]]
-    | Callable[["App"], Iterator[Any]]
-    | Callable[["App"], AsyncIterator[Any]]
-    | Callable[[], AbstractContextManager[Any]]
-    | Callable[[], AbstractAsyncContextManager[Any]]
-    | Callable[["App"], AbstractContextManager[Any]]
-    | Callable[["App"], AbstractAsyncContextManager[Any]]
-)
-"""What ``@app.lifespan`` takes."""
