@@ -5,13 +5,10 @@ Lenient: only what can never fit is refused. An annotation that says nothing fit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pydantic import TypeAdapter
-
-if TYPE_CHECKING:
-    from rmqwork._canvas.spec import Step, WorkflowSpec
 
 Schema = Mapping[str, Any]
 ANY: Final[Schema] = {}
@@ -51,20 +48,6 @@ def taken_schema(annotation: Any) -> Schema:
     except Exception:
         return ANY
     return {**schema, _SHALLOW: True} if any(kind in text for kind in _OWN_CODE) else schema
-
-
-def incompatibilities(before: WorkflowSpec, after: WorkflowSpec) -> Iterator[str]:
-    """Why a value cannot go from one part of a workflow to the next, in words."""
-    schema, giver = _given(before)
-    seen: set[int] = set()
-    for step in _takers(after):
-        taken = step.task.taken_schema
-        if id(taken) in seen:
-            continue
-        seen.add(id(taken))
-        why = incompatibility(schema, taken)
-        if why is not None:
-            yield f"{step.task.name} cannot take what {giver} gives: {why}"
 
 
 def incompatibility(given: Schema, taken: Schema) -> str | None:
@@ -183,37 +166,3 @@ def _meets(given: Schema, taken: Schema) -> bool:
 
 def _names(schemas: list[Schema]) -> str:
     return " or ".join(dict.fromkeys(schema["type"] for schema in schemas))
-
-
-def _given(work: WorkflowSpec) -> tuple[Schema, str]:
-    """What a part of a workflow gives, and what it is called."""
-    from rmqwork._canvas.spec import Chain, Group, Step
-
-    while isinstance(work, Chain) and work.steps:
-        work = work.steps[-1]
-    match work:
-        case Step():
-            schema = work.task.value_schema
-            if work.items is not None:
-                schema = {"type": "array", EACH: [schema]}
-            return schema, work.task.name
-        case Group(members):
-            each = [_given(member)[0] for member in members]
-            return {"type": "array", EACH: each}, "the group before it"
-        case _:
-            return ANY, "an empty chain"
-
-
-def _takers(work: WorkflowSpec) -> Iterator[Step]:
-    """The calls that take what is before a part of a workflow."""
-    from rmqwork._canvas.spec import Chain, Group, Step
-
-    waiting = [work]
-    while waiting:
-        match waiting.pop():
-            case Step() as step if step.is_open:
-                yield step
-            case Chain((first, *_)):
-                waiting.append(first)
-            case Group(members):
-                waiting += members

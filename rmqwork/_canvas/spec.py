@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rmqwork._canvas.schemas import incompatibilities
+from rmqwork._canvas.schemas import ANY, EACH, Schema, incompatibility
 from rmqwork.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def joined(works: Iterable[WorkflowSpec]) -> WorkflowSpec:
         parts = _parts(work)
         if steps and parts:
             start = opened(parts[0])
-            for why in incompatibilities(steps[-1], start):
+            for why in _incompatibilities(steps[-1], start):
                 raise ConfigurationError(f"{why}; write si() for a step that takes nothing")
             parts = (start, *parts[1:])
         steps += parts
@@ -171,6 +171,50 @@ def joined(works: Iterable[WorkflowSpec]) -> WorkflowSpec:
 def _parts(work: WorkflowSpec) -> tuple[WorkflowSpec, ...]:
     """The steps of a chain that has no options of its own; or the one that it is."""
     return work.steps if isinstance(work, Chain) and not work.options else (work,)
+
+
+def _incompatibilities(before: WorkflowSpec, after: WorkflowSpec) -> Iterator[str]:
+    """Why a value cannot go from one part of a workflow to the next, in words."""
+    schema, giver = _given(before)
+    seen: set[int] = set()
+    for step in _takers(after):
+        taken = step.task.taken_schema
+        if id(taken) in seen:
+            continue
+        seen.add(id(taken))
+        why = incompatibility(schema, taken)
+        if why is not None:
+            yield f"{step.task.name} cannot take what {giver} gives: {why}"
+
+
+def _given(work: WorkflowSpec) -> tuple[Schema, str]:
+    """What a part of a workflow gives, and what it is called."""
+    while isinstance(work, Chain) and work.steps:
+        work = work.steps[-1]
+    match work:
+        case Step():
+            schema = work.task.value_schema
+            if work.items is not None:
+                schema = {"type": "array", EACH: [schema]}
+            return schema, work.task.name
+        case Group(members):
+            each = [_given(member)[0] for member in members]
+            return {"type": "array", EACH: each}, "the group before it"
+        case _:
+            return ANY, "an empty chain"
+
+
+def _takers(work: WorkflowSpec) -> Iterator[Step]:
+    """The calls that take what is before a part of a workflow."""
+    waiting = [work]
+    while waiting:
+        match waiting.pop():
+            case Step() as step if step.is_open:
+                yield step
+            case Chain((first, *_)):
+                waiting.append(first)
+            case Group(members):
+                waiting += members
 
 
 def with_options(work: WorkflowSpec, options: Mapping[str, Any]) -> WorkflowSpec:
