@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rmqwork._canvas.spec import NOTHING, Chain, Group, Step, WorkflowSpec
+from rmqwork._canvas.spec import NOTHING, Chain, Group, HasWork, Step, WorkflowSpec, is_open
 from rmqwork._messages.encoded import EncodedMessage
 from rmqwork._messages.ids import uuid7
 from rmqwork._messages.options import CallOptions
@@ -41,7 +41,7 @@ def freeze(work: WorkflowSpec, below: Mapping[str, Any] = NOTHING) -> Node:
         raise ConfigurationError(_DEPTH) from None
 
 
-def replacement(signature: Any, task_id: str) -> bytes:
+def replacement(signature: object, task_id: str) -> bytes:
     """The JSON of what runs in the place of a task.
 
     Args:
@@ -52,9 +52,7 @@ def replacement(signature: Any, task_id: str) -> bytes:
         ConfigurationError: it is no signature, is not complete, or does not end in one task.
         InvalidMessage: an argument does not fit.
     """
-    from rmqwork._canvas.signature import Signature
-
-    if not isinstance(signature, Signature):
+    if not isinstance(signature, HasWork) or is_open(signature.work):
         raise ConfigurationError(f"ctx.replace takes a complete signature, not {signature!r}")
     node = last = freeze(signature.work, {"task_id": task_id})
     while last.get("chain"):

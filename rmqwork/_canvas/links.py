@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from rmqwork._canvas.schemas import Schema, given_schema, incompatibility
-from rmqwork._canvas.spec import Chain, Group, Step, WorkflowSpec, opened
+from rmqwork._canvas.spec import Chain, Group, HasWork, Step, WorkflowSpec, opened
 from rmqwork.errors import ConfigurationError
 
 
@@ -21,16 +20,14 @@ def links(value: object, option: str) -> tuple[WorkflowSpec, ...]:
     Raises:
         ConfigurationError: it is no signature, or takes no value and is not immutable.
     """
-    from rmqwork._canvas.signature import Composable
-
-    several = [value] if isinstance(value, Composable) else value
+    several = [value] if isinstance(value, HasWork) else value
     if not isinstance(several, Iterable) or isinstance(several, (str, bytes)):
         raise ConfigurationError(f"{option} is a signature or a list of them, not {value!r}")
     found: list[WorkflowSpec] = []
     for one in several:
         if isinstance(one, (Step, Chain, Group)):
             found.append(one)
-        elif isinstance(one, Composable):
+        elif isinstance(one, HasWork):
             found.append(_behind(one, option))
         else:
             raise ConfigurationError(
@@ -39,7 +36,7 @@ def links(value: object, option: str) -> tuple[WorkflowSpec, ...]:
     return tuple(found)
 
 
-def _behind(signature: Any, option: str) -> WorkflowSpec:
+def _behind(signature: HasWork, option: str) -> WorkflowSpec:
     work = opened(signature.work)
     if option == "link_error" and isinstance(work, Step) and work.is_open:
         why = incompatibility(_failed_schema(), work.task.taken_schema)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from rmqwork._canvas.spec import (
     Group,
+    HasWork,
     Step,
     WorkflowSpec,
     filled,
@@ -33,15 +34,10 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
-class Composable(Generic[R_co]):
+class Composable(HasWork, Generic[R_co]):
     """What workflows are made of: `Signature` and `Partial`. Never changed: every verb gives
     another one.
-
-    Args:
-        work: what is to run.
     """
-
-    work: WorkflowSpec
 
     def set(self, **options: Unpack[PublishOptions]) -> Self:
         """The same with more options (see ``PublishOptions``).

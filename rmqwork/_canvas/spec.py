@@ -69,6 +69,17 @@ class Group:
 WorkflowSpec = Step | Chain | Group
 
 
+@dataclass(frozen=True)
+class HasWork:
+    """What stands for a workflow: the base of all signatures.
+
+    Args:
+        work: what is to run.
+    """
+
+    work: WorkflowSpec
+
+
 def _depth(parts: tuple[WorkflowSpec, ...]) -> int:
     """How many levels of chains and groups are inside each other.
 
