@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from time import perf_counter
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rmqwork._messages import headers as names
-from rmqwork._messages.codec import JSON, MAX_MESSAGE_SIZE, plain_body, version_of
-from rmqwork._results.writing import Keep, ResultEncoder, keeper_of, keeping
+from rmqwork._messages.codec import JSON, plain_body, version_of
+from rmqwork._results.writing import Keep, keeper_of, keeping
 from rmqwork._tasks.context import NEVER, Context, Progress, Signal
 from rmqwork._tasks.evidence import text_of
 from rmqwork._tasks.failing import outcome_of_error
-from rmqwork._tasks.retry import Retry
+from rmqwork._tasks.map_run import plan_of_each
+from rmqwork._tasks.run_plan import NO_ARGUMENTS, Prepared, RunPlan, run_plan
 from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
 from rmqwork.types import (
     Evidence,
@@ -31,134 +30,6 @@ from rmqwork.types import (
 
 if TYPE_CHECKING:
     from rmqwork._tasks.app import App
-    from rmqwork._tasks.task import Task
-
-_NONE: Final[Mapping[str, Any]] = {}
-_MUTABLE: Final = (list, dict, set, bytearray)
-
-
-class RunPlan:
-    """All that running a task needs, looked up once.
-
-    Args:
-        task: the task.
-        policy: its retry policy; None = one attempt.
-        watched: whether middleware wants to see its runs.
-        kept: whether its results go into a store.
-        tracked: whether a result says that the task has started.
-        max_size: bytes of a result at most.
-    """
-
-    __slots__ = (
-        "answers",
-        "answers_each",
-        "call",
-        "direct",
-        "fresh",
-        "function",
-        "is_async",
-        "kept",
-        "load",
-        "max_attempts",
-        "name",
-        "policy",
-        "positional",
-        "takes_message",
-        "time_limit",
-        "tracked",
-        "version",
-    )
-
-    def __init__(
-        self,
-        task: Task[..., Any],
-        policy: Retry | None,
-        *,
-        watched: bool,
-        kept: bool = False,
-        tracked: bool = False,
-        max_size: int = MAX_MESSAGE_SIZE,
-    ) -> None:
-        body = task.body
-        self.name = task.name
-        self.load: Callable[[bytes, int], Any] = body.load
-        self.version = body.version
-        self.call = task.call
-        self.function = task.function
-        self.is_async = task.parameters.is_async
-        self.policy = policy
-        self.max_attempts = 1 if policy is None else policy.max_attempts
-        self.time_limit = task.task_options.time_limit
-        self.takes_message = task.parameters.message is not None
-        self.positional = tuple(
-            argument
-            for argument in task.parameters.arguments
-            if argument.kind is inspect.Parameter.POSITIONAL_ONLY
-        )
-        self.fresh = {
-            argument.name: argument.default
-            for argument in task.parameters.arguments
-            if isinstance(argument.default, _MUTABLE)
-        }
-        self.tracked = tracked and not task.task_options.ignore_result
-        self.direct = not (watched or self.tracked or task.call.injects)
-        self.kept = kept and not task.task_options.ignore_result
-        self.answers = ResultEncoder(task.name, lambda: task.values, max_size)
-        self.answers_each = ResultEncoder(task.name, lambda: task.each, max_size, each=True)
-
-    def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """A message, or arguments by name, as the function is to be called with them."""
-        if self.takes_message:
-            return (value,), _NONE
-        if self.fresh:  # a run must not find what an earlier one has left in a default
-            value = {**deepcopy(self.fresh), **value}
-        if not self.positional:
-            return (), value
-        left = dict(value)
-        given = [argument.name in left for argument in self.positional]
-        last = max((index for index, there in enumerate(given) if there), default=-1)
-        args = tuple(
-            left.pop(argument.name, argument.default) for argument in self.positional[: last + 1]
-        )
-        return args, left
-
-
-class Prepared:
-    """A delivery that was decoded and validated, and can be run."""
-
-    __slots__ = ("answer", "args", "attempt", "ctx", "kwargs", "plan", "published", "value")
-
-    def __init__(
-        self,
-        plan: RunPlan,
-        value: Any,
-        ctx: Context | None,
-        attempt: int,
-        published: float | None,
-        wanted: bool = False,
-    ) -> None:
-        self.plan = plan
-        self.answer: Callable[[object], bytes] | None = plan.answers.record if wanted else None
-        self.value = value
-        self.args, self.kwargs = plan.arguments(value)
-        self.ctx = ctx
-        self.attempt = attempt
-        self.published = published
-
-    @property
-    def task_name(self) -> str:
-        """The task's name."""
-        return self.plan.name
-
-    @property
-    def time_limit(self) -> float | None:
-        """Seconds that the run may take."""
-        return self.plan.time_limit
-
-    @property
-    def elapsed(self) -> float | None:
-        """Seconds since the message was first published, if it says when."""
-        return None if self.published is None else max(0.0, time.time() - self.published)
 
 
 class TaskRunner:
@@ -187,7 +58,7 @@ class TaskRunner:
         settings = app.settings
         self._keeper = keeper_of(settings, stopping.wait)
         self._plans = plans = {
-            name: RunPlan(
+            name: run_plan(
                 task,
                 app.policy(task),
                 watched=watched,
@@ -221,7 +92,7 @@ class TaskRunner:
             return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
         try:
             if self._seal is not None:
-                body, kind = self._seal.open(task, task_id, body, kind, headers or _NONE)
+                body, kind = self._seal.open(task, task_id, body, kind, headers or NO_ARGUMENTS)
             if kind != JSON or extras:
                 body = plain_body(body, kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))
@@ -255,7 +126,7 @@ class TaskRunner:
                 result = plan.function(*prepared.args, **prepared.kwargs)
             else:
                 self._executing(ctx, prepared)
-                result = plan.call.run(ctx, prepared.args, prepared.kwargs)
+                result = plan.invoke.run(ctx, prepared.args, prepared.kwargs)
             if type(result) is CoroutineType:
                 result.close()
                 raise TypeError("a sync task returned a coroutine; declare it with `async def`")
@@ -288,7 +159,7 @@ class TaskRunner:
                     result = await plan.function(*prepared.args, **prepared.kwargs)
                 else:
                     self._executing(ctx, prepared)
-                    result = await plan.call.arun(ctx, prepared.args, prepared.kwargs)
+                    result = await plan.invoke.arun(ctx, prepared.args, prepared.kwargs)
             outcome = _succeeded(prepared, result, start)
         except TaskControl as error:
             outcome = outcome_of_error(prepared, error, perf_counter() - start)
@@ -307,9 +178,7 @@ class TaskRunner:
         """The plan of ``map`` and ``starmap``: one message, a list of calls."""
         each = self._each.get(plan.name)
         if each is None:
-            from rmqwork._tasks.map_run import EachPlan
-
-            each = self._each[plan.name] = EachPlan(plan)
+            each = self._each[plan.name] = plan_of_each(plan)
         return each
 
     def _executing(self, ctx: Context, prepared: Prepared) -> None:

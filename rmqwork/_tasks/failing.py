@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rmqwork._tasks.evidence import evidence_of, text_of
 from rmqwork._tasks.retry import DEFAULT, LONGEST, decide, next_delay, wait_after
+from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError, RmqworkError, TimeLimitExceeded
 from rmqwork.types import (
     Evidence,
@@ -18,9 +17,6 @@ from rmqwork.types import (
     RetryLater,
     RetryOutcome,
 )
-
-if TYPE_CHECKING:
-    from rmqwork._tasks.execution import Prepared
 
 
 def outcome_of_error(prepared: Prepared, error: BaseException, duration: float) -> Outcome:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from rmqwork._tasks.context import Context
-from rmqwork._tasks.execution import RunPlan
+from rmqwork._tasks.run_plan import NO_ARGUMENTS, CallArguments, RunPlan
 from rmqwork.errors import InvalidMessage
 
 
-class EachPlan(RunPlan):
+def plan_of_each(plan: RunPlan) -> RunPlan:
     """The plan of a task for messages with many calls: ``{"items": [{…arguments…}, …]}``.
 
     The time limit and the attempts are those of the whole message; dependencies are made and ended
@@ -21,25 +22,21 @@ class EachPlan(RunPlan):
     Args:
         plan: of one call.
     """
+    calls = _Calls(plan)
+    return replace(
+        plan,
+        load=_loading(plan.load),
+        arguments=calls.arguments,
+        function=calls.acall if plan.is_async else calls.call,
+        invoke=calls,
+        answers=plan.answers_each,
+    )
 
-    __slots__ = ("_load_one", "_one")
 
-    def __init__(self, plan: RunPlan) -> None:
-        for name in RunPlan.__slots__:
-            setattr(self, name, getattr(plan, name))
-        self._one = plan
-        self._load_one: Callable[[bytes, int], Any] = plan.load
-        self.load = self._load
-        self.answers = plan.answers_each
-        call = _EachCall(plan)
-        self.call = call  # type: ignore[assignment]
-        self.function = call.here
+def _loading(load_one: Callable[[bytes, int], Any]) -> Callable[[bytes, int], list[Any]]:
+    """What reads the body of many calls, given what reads that of one."""
 
-    def arguments(self, value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """The one argument of `_EachCall`: the arguments of each call."""
-        return ([self._one.arguments(one) for one in value],), {}
-
-    def _load(self, body: bytes, version: int) -> list[Any]:
+    def load(body: bytes, version: int) -> list[Any]:
         try:
             items = from_json(body)["items"]
             texts = [to_json(item) for item in items]
@@ -50,31 +47,45 @@ class EachPlan(RunPlan):
         found = []
         for at, text in enumerate(texts):
             try:
-                found.append(self._load_one(text, version))
+                found.append(load_one(text, version))
             except InvalidMessage as error:
                 raise InvalidMessage(f"call {at}: {error}") from error
         return found
 
+    return load
 
-class _EachCall:
-    """Calls a task's function once for each of many arguments."""
+
+class _Calls:
+    """Calls a task's function once for each of many arguments.
+
+    Args:
+        plan: of one call.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
-        self._call = plan.call
+        self._arguments_of_one = plan.arguments
         self._function = plan.function
-        self.injects = plan.call.injects
-        self.here = self._ahere if plan.is_async else self._here
+        self._invoke = plan.invoke
+        self.injects = plan.invoke.injects
+
+    def arguments(self, values: list[Any]) -> CallArguments:
+        """The one argument of all verbs of this class: the arguments of each call."""
+        return ([self._arguments_of_one(one) for one in values],), NO_ARGUMENTS
 
     def run(self, ctx: Context, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-        return [self._call.run(ctx, one, named) for one, named in args[0]]
+        """Call a sync function with what is injected."""
+        return [self._invoke.run(ctx, one, named) for one, named in args[0]]
 
     async def arun(
         self, ctx: Context, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> list[Any]:
-        return [await self._call.arun(ctx, one, named) for one, named in args[0]]
+        """`run` for an async function."""
+        return [await self._invoke.arun(ctx, one, named) for one, named in args[0]]
 
-    def _here(self, calls: Any) -> list[Any]:
+    def call(self, calls: list[CallArguments]) -> list[Any]:
+        """Call a sync function directly."""
         return [self._function(*args, **kwargs) for args, kwargs in calls]
 
-    async def _ahere(self, calls: Any) -> list[Any]:
+    async def acall(self, calls: list[CallArguments]) -> list[Any]:
+        """`call` for an async function."""
         return [await self._function(*args, **kwargs) for args, kwargs in calls]

@@ -17,7 +17,8 @@ from rmqwork._canvas.freeze import replacement
 from rmqwork._messages.encoded import encode_message
 from rmqwork._messages.options import CallOptions
 from rmqwork._messages.sealing import ENCRYPTED_TYPE, Keys, Seal
-from rmqwork._tasks.execution import Prepared, TaskRunner
+from rmqwork._tasks.execution import TaskRunner
+from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError
 from rmqwork.testing import Published
 from rmqwork.types import Failure, Publication, Reason

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork._messages.signatures import SigningKeys, VerifyKeys
-from rmqwork._tasks.execution import Prepared
+from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError
 from rmqwork.sealing import Keys, Seal
 from tests.unit.messages.test_sealing import NEW, OLD, Note, app, published, received, refused

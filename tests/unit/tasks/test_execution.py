@@ -21,7 +21,7 @@ from rmqwork import (
     TaskMessage,
 )
 from rmqwork._messages.compression import compress
-from rmqwork._tasks.execution import Prepared
+from rmqwork._tasks.run_plan import Prepared
 from rmqwork.types import Failure, Outcome, Reason, RetryOutcome, Success, TimeLimitReached
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rmqwork import Context, Depends, InvalidMessage, Retry, TaskMessage, group
 from rmqwork._messages import headers as names
-from rmqwork._tasks.execution import Prepared
+from rmqwork._tasks.run_plan import Prepared
 from rmqwork.types import Failure, Reason, Replaced, RetryOutcome, Success
 
 
