@@ -263,7 +263,16 @@ class App(Publishing):
         from rmqwork._tasks.execution import TaskRunner
 
         self._state = state
-        return TaskRunner(self, state, stopping or NEVER, progress)
+        return TaskRunner(
+            self.tasks,
+            self.policy,
+            hooks=self.hooks,
+            seal=self.seal,
+            settings=self.settings,
+            state=state,
+            stopping=stopping or NEVER,
+            progress=progress,
+        )
 
     def test_worker(self, **options: Unpack[TestWorkerOptions]) -> TestWorker:
         """A worker for this app in this process, in threads: for tests, notebooks and Windows::

@@ -29,22 +29,35 @@ from rmqwork.types import (
 )
 
 if TYPE_CHECKING:
-    from rmqwork._tasks.app import App
+    from rmqwork._config.settings import Settings
+    from rmqwork._messages.sealing import Seal
+    from rmqwork._tasks.middleware import Hooks
+    from rmqwork._tasks.retry import Retry
+    from rmqwork._tasks.task import Task
 
 
 class TaskRunner:
-    """Runs the tasks of an app in this process.
+    """Runs tasks in this process.
 
     Args:
-        app: a loaded app.
-        state: what its lifespan has yielded.
+        tasks: by name.
+        policy: gives the retry policy of a task; None = one attempt.
+        hooks: of the middleware.
+        seal: opens messages that are signed or encrypted.
+        settings: of the app.
+        state: what the app's lifespan has yielded.
         stopping: set when the worker shuts down.
         progress: told how far a task is: the delivery's number, current, total.
     """
 
     def __init__(
         self,
-        app: App,
+        tasks: Mapping[str, Task[..., Any]],
+        policy: Callable[[Task[..., Any]], Retry | None],
+        *,
+        hooks: Hooks,
+        seal: Seal | None,
+        settings: Settings,
         state: object = None,
         stopping: Signal = NEVER,
         progress: Callable[[int, float, float | None], None] | None = None,
@@ -52,21 +65,20 @@ class TaskRunner:
         self._state = state
         self._stopping = stopping
         self._progress = progress
-        self._hooks = app.hooks
-        self._seal = app.seal
-        watched = bool(app.hooks.before_execute or app.hooks.after_execute)
-        settings = app.settings
+        self._hooks = hooks
+        self._seal = seal
+        watched = bool(hooks.before_execute or hooks.after_execute)
         self._keeper = keeper_of(settings, stopping.wait)
         self._plans = plans = {
             name: run_plan(
                 task,
-                app.policy(task),
+                policy(task),
                 watched=watched,
                 kept=self._keeper is not None,
                 tracked=settings.track_started and settings.results is not None,
                 max_size=settings.max_message_size,
             )
-            for name, task in app.tasks.items()
+            for name, task in tasks.items()
         }
         self._each: dict[str, RunPlan] = {}
         self.keep: Keep | None = None

@@ -17,7 +17,6 @@ from rmqwork._canvas.freeze import replacement
 from rmqwork._messages.encoded import encode_message
 from rmqwork._messages.options import CallOptions
 from rmqwork._messages.sealing import ENCRYPTED_TYPE, Keys, Seal
-from rmqwork._tasks.execution import TaskRunner
 from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError
 from rmqwork.testing import Published
@@ -69,7 +68,7 @@ def published(made: App, message: TaskMessage) -> Publication:
 
 def received(made: App, publication: Publication) -> Prepared | Failure:
     extras = {"content_encoding": publication.content_encoding}
-    return TaskRunner(made).prepare(
+    return made.runner().prepare(
         (
             "d", 1, "shop", publication.type, publication.body, 1, False, publication.message_id,
             dict(publication.headers) or None, publication.content_type,
