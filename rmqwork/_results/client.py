@@ -7,18 +7,14 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rmqwork._config.result_addresses import is_store
 from rmqwork._results.backends import open_store
-from rmqwork._results.port import ResultBackend
+from rmqwork._results.port import ResultBackend, ResultOwner
 from rmqwork._results.result import AsyncResult, Source
 from rmqwork.errors import BrokerUnavailable, ResultsDisabled
 from rmqwork.types import Publication
-
-if TYPE_CHECKING:
-    from rmqwork._tasks.publishing import Publishing
-
 
 _making = threading.Lock()
 
@@ -27,10 +23,10 @@ class ResultClient:
     """The results of one app, as those see them who publish.
 
     Args:
-        app: it.
+        app: the app.
     """
 
-    def __init__(self, app: Publishing) -> None:
+    def __init__(self, app: ResultOwner) -> None:
         self._app = app
         self._url = app.settings.results
         self._backend: ResultBackend | None = None

@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from rmqwork._results.pending import PendingResult
+from rmqwork._results.port import Revoker
 from rmqwork._results.record import Record, State
 from rmqwork._results.result import AsyncResult, Source
 from rmqwork.errors import ResultsDisabled, ResultTimeout
-
-if TYPE_CHECKING:
-    from rmqwork._tasks.publishing import Publishing
 
 R = TypeVar("R")
 
@@ -45,7 +43,7 @@ class GroupResult(AsyncResult[list[R]]):
     def _ids(self) -> list[str]:
         return [one for child in self.children for one in child._ids()]
 
-    def _revoker(self) -> Publishing:
+    def _revoker(self) -> Revoker:
         if not self.children:
             return super()._revoker()
         return self.children[0]._revoker()

@@ -1,4 +1,4 @@
-"""The result ports: what a client asks of a back end, and what a worker asks of a store.
+"""The result ports: what a client asks of a back end and of its app, and a worker of a store.
 
 With ``rpc://`` the worker process publishes replies, and there is no store. With Redis or SQL the
 executor writes into the store before it reports its outcome, and clients read from it.
@@ -6,12 +6,15 @@ executor writes into the store before it reports its outcome, and clients read f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rmqwork._results.pending import PendingResult
 from rmqwork._results.record import Record
+
+if TYPE_CHECKING:
+    from rmqwork._config.settings import Settings
 
 
 class ResultBackend(Protocol):
@@ -81,6 +84,90 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+class ValueCodec(Protocol):
+    """Writes and reads the values that a task returns."""
+
+    def dump(self, value: object) -> bytes:
+        """``{"result":…}``.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
+        ...
+
+    def load(self, body: bytes) -> Any:
+        """The value of a record.
+
+        Raises:
+            InvalidMessage: it cannot be read.
+        """
+        ...
+
+
+class ResultOptions(Protocol):
+    """The options of a task that concern its results."""
+
+    @property
+    def ignore_result(self) -> bool:
+        """True if nobody wants them."""
+        ...
+
+
+class ResultTask(Protocol):
+    """A task, as far as its results are concerned."""
+
+    @property
+    def task_options(self) -> ResultOptions:
+        """Its options."""
+        ...
+
+    @property
+    def values(self) -> ValueCodec:
+        """Writes and reads its values."""
+        ...
+
+    @property
+    def each(self) -> ValueCodec:
+        """Writes and reads lists of its values."""
+        ...
+
+
+class Revoker(Protocol):
+    """Revokes tasks."""
+
+    def revoke(self, ids: Sequence[str], *, terminate: bool = False) -> None:
+        """Have the tasks with these ids not run, or not run on."""
+        ...
+
+    async def arevoke(self, ids: Sequence[str], *, terminate: bool = False) -> None:
+        """`revoke` for asyncio."""
+        ...
+
+
+class ResultOwner(Revoker, Protocol):
+    """The app whose results are asked for."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        ...
+
+    @property
+    def tasks(self) -> Mapping[str, ResultTask]:
+        """Its tasks by name."""
+        ...
+
+    @property
+    def publishes_in_worker(self) -> bool:
+        """True in a process that runs tasks."""
+        ...
 
 
 def progress_key(task_id: str) -> str:

@@ -7,16 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rmqwork._results.pending import PendingResult
-from rmqwork._results.port import ResultBackend
+from rmqwork._results.port import ResultBackend, Revoker, ValueCodec
 from rmqwork._results.record import Progress, Record, State
 from rmqwork.errors import ResultsDisabled, ResultTimeout
-
-if TYPE_CHECKING:
-    from rmqwork._results.values import Values
-    from rmqwork._tasks.publishing import Publishing
 
 _log = logging.getLogger("rmqwork.results")
 R_co = TypeVar("R_co", covariant=True)
@@ -36,8 +32,8 @@ class Source:
 
     backend: ResultBackend
     entry: PendingResult
-    values: Values | None = None
-    each: Callable[[], Values] | None = None
+    values: ValueCodec | None = None
+    each: Callable[[], ValueCodec] | None = None
     in_worker: bool = False
 
 
@@ -61,7 +57,7 @@ class AsyncResult(Generic[R_co]):
         *,
         parent: AsyncResult[Any] | None = None,
         children: Sequence[AsyncResult[Any]] = (),
-        app: Publishing | None = None,
+        app: Revoker | None = None,
     ) -> None:
         self.id = id
         self.task = task
@@ -182,7 +178,7 @@ class AsyncResult(Generic[R_co]):
         """`revoke` for asyncio."""
         await self._revoker().arevoke(self._ids(), terminate=terminate)
 
-    def _revoker(self) -> Publishing:
+    def _revoker(self) -> Revoker:
         if self._app is None:
             raise ResultsDisabled(f"the result {self.id} knows no app; use app.revoke(id)")
         return self._app

@@ -6,17 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rmqwork._config.result_addresses import is_store
 from rmqwork._config.settings import Settings
 from rmqwork._results import record
 from rmqwork._results.backends import open_store
-from rmqwork._results.port import Store, progress_key
+from rmqwork._results.port import Store, ValueCodec, progress_key
 from rmqwork.types import Evidence, Failure, Outcome, RetryOutcome, Success
-
-if TYPE_CHECKING:  # pydantic is for executors; the worker process imports this module, too
-    from rmqwork._results.values import Values
 
 _log = logging.getLogger("rmqwork.results")
 PATIENCE: Final = 30.0
@@ -38,7 +35,7 @@ class ResultEncoder:
     """
 
     def __init__(
-        self, name: str, values: Callable[[], Values], max_size: int, *, each: bool = False
+        self, name: str, values: Callable[[], ValueCodec], max_size: int, *, each: bool = False
     ) -> None:
         self._name = name
         self._each = each
