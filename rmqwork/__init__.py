@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from rmqwork._results.group import GroupResult
     from rmqwork._results.result import AsyncResult
     from rmqwork._results.waiting import as_completed, wait
-    from rmqwork._tasks.app import App
+    from rmqwork._tasks.app import App, TaskSet
     from rmqwork._tasks.context import Context
     from rmqwork._tasks.dependencies import Depends
     from rmqwork._tasks.middleware import Middleware
-    from rmqwork._tasks.registry import TaskSet
     from rmqwork._tasks.retry import Retry
     from rmqwork._tasks.task import Task
     from rmqwork._topology.kill_switch import KillSwitch
@@ -125,7 +124,7 @@ _PLACES = {
     "Signature": "_canvas.signature",
     "Task": "_tasks.task",
     "TaskMessage": "_messages.message",
-    "TaskSet": "_tasks.registry",
+    "TaskSet": "_tasks.app",
     "as_completed": "_results.waiting",
     "chain": "_canvas.building",
     "chord": "_canvas.building",

@@ -120,7 +120,7 @@ def _without(options: Mapping[str, Any], *, not_first: bool, not_last: bool) -> 
 
 def _task(step: Step, below: Mapping[str, Any]) -> Node:
     task = step.task
-    app = task.registry.app
+    app = task.app
     if app.seal is not None and app.seal.seals(task.name):
         raise app.seal.alone(task.name)
     encoded = _encoded(step)

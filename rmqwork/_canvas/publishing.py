@@ -28,10 +28,9 @@ from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.types import Publication
 
 if TYPE_CHECKING:
+    from rmqwork._canvas.ports import PublishingApp
     from rmqwork._messages.encoded import EncodedMessage
     from rmqwork._results.result import AsyncResult
-    from rmqwork._tasks.app import App
-    from rmqwork._tasks.publishing import Publishing
 
 
 def start(work: WorkflowSpec, verbs: tuple[str, str]) -> AsyncResult[Any]:
@@ -46,7 +45,7 @@ def start(work: WorkflowSpec, verbs: tuple[str, str]) -> AsyncResult[Any]:
     """
     if isinstance(work, Step) and work.items is None:
         encoded, options = _encoded(work)
-        return work.task.registry.app.publish_encoded(encoded, options, verbs)
+        return work.task.app.publish_encoded(encoded, options, verbs)
     warn_on_loop(*verbs)
     app = _app_of(work)
     if app is None:
@@ -62,7 +61,7 @@ async def astart(work: WorkflowSpec) -> AsyncResult[Any]:
     """`start` for asyncio."""
     if isinstance(work, Step) and work.items is None:
         encoded, options = _encoded(work)
-        return await work.task.registry.app.apublish_encoded(encoded, options)
+        return await work.task.app.apublish_encoded(encoded, options)
     app = _app_of(work)
     if app is None:
         return _nothing(work)
@@ -74,7 +73,7 @@ async def astart(work: WorkflowSpec) -> AsyncResult[Any]:
 
 
 def compose(
-    app: Publishing, work: WorkflowSpec, below: Mapping[str, Any] = NOTHING
+    app: PublishingApp, work: WorkflowSpec, below: Mapping[str, Any] = NOTHING
 ) -> tuple[list[Publication], AsyncResult[Any]]:
     """What a workflow begins with, and its result.
 
@@ -116,13 +115,13 @@ def with_links(publication: Publication, options: CallOptions) -> Publication:
     return replace(publication, body=body, content_type=content_type, headers=headers)
 
 
-def results_of_links(app: Publishing, publication: Publication) -> tuple[AsyncResult[Any], ...]:
+def results_of_links(app: PublishingApp, publication: Publication) -> tuple[AsyncResult[Any], ...]:
     """The results of what a publication starts with its value."""
     found = detach(publication.headers, publication.body)
     return () if found is None else tuple(results_of(app, one, None) for one in found[0].link)
 
 
-def results_of(app: Publishing, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:
+def results_of(app: PublishingApp, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:
     """The result of a node, with the results of what is in it and before it."""
     if "task" in node:
         links = [results_of(app, link, None) for link in node.get("link", ())]
@@ -144,10 +143,10 @@ def _encoded(step: Step) -> tuple[EncodedMessage, CallOptions]:
     return task.encode(step.args, step.kwargs), task.call_options(step.options, NOTHING)
 
 
-def _app_of(work: WorkflowSpec) -> App | None:
+def _app_of(work: WorkflowSpec) -> PublishingApp | None:
     """The app that publishes: that of the first task; None: there is nothing to publish."""
     steps = steps_of(work)
-    return steps[0].task.registry.app if steps else None
+    return steps[0].task.app if steps else None
 
 
 def _nothing(work: WorkflowSpec) -> AsyncResult[Any]:

@@ -13,7 +13,7 @@ from rmqwork._messages.options import CallOptions, parse
 from rmqwork.errors import InvalidMessage
 
 if TYPE_CHECKING:
-    from rmqwork._tasks.app import App
+    from rmqwork._canvas.ports import PublishingApp
 
 ANY: Final[Mapping[str, Any]] = {}
 """A schema that everything fits."""
@@ -21,7 +21,7 @@ ANY: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class RemoteArgumentBinder:
-    """The fields of calls by name; like `rmqwork._tasks.binding.Filling`, with nothing to check.
+    """A `CallFilling` of fields by name, with nothing to check.
 
     Args:
         name: the task's.
@@ -32,7 +32,7 @@ class RemoteArgumentBinder:
     into: str | None
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_open: bool) -> None:
-        """See `Filling.check`."""
+        """See `CallFilling.check`."""
         if args:
             raise InvalidMessage(f"{self.name} is not known here; name its fields")
         if is_open and self.into is None:
@@ -46,7 +46,7 @@ class RemoteArgumentBinder:
     def fill(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], value: object
     ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """See `Filling.fill`."""
+        """See `CallFilling.fill`."""
         if self.into:
             return args, {**kwargs, self.into: value}
         return args, codec.check_fields(self.name, value)
@@ -54,13 +54,13 @@ class RemoteArgumentBinder:
     def given(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_open: bool
     ) -> tuple[dict[str, Any], bytes]:
-        """See `Filling.given`."""
+        """See `CallFilling.given`."""
         return dict(kwargs), codec.dump_fields(self.name, kwargs)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteTask:
-    """What a signature needs of a task, for one that only a worker has.
+    """A `TaskLike` that only a worker has.
 
     Args:
         app: that publishes.
@@ -71,17 +71,12 @@ class RemoteTask:
         partition_key: likewise.
     """
 
-    app: App
+    app: PublishingApp
     name: str
     into: str | None = None
     version: int = 1
     queue: str | None = None
     partition_key: str | None = None
-
-    @property
-    def registry(self) -> App:
-        """Where it is published."""
-        return self.app
 
     @property
     def filling(self) -> RemoteArgumentBinder:
@@ -99,11 +94,11 @@ class RemoteTask:
         return ANY
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> EncodedMessage:
-        """See `Task.encode`."""
+        """See `TaskLike.encode`."""
         fields = dict(kwargs)
         body = codec.dump_fields(self.name, fields)
         return EncodedMessage(self.name, body, self.version, self.queue, fields, self.partition_key)
 
     def call_options(self, given: Mapping[str, Any], below: Mapping[str, Any]) -> CallOptions:
-        """See `Task.call_options`."""
+        """See `TaskLike.call_options`."""
         return parse({**below, **given}, f"task {self.name!r}, Signature", time.time())

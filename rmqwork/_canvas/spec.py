@@ -10,8 +10,7 @@ from rmqwork._canvas.schemas import ANY, EACH, Schema, incompatibility
 from rmqwork.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
-    from rmqwork._canvas.remote import RemoteTask
-    from rmqwork._tasks.task import Task
+    from rmqwork._canvas.ports import TaskLike
 
 NOTHING: Final[Mapping[str, Any]] = {}
 DEEPEST: Final = 100
@@ -33,7 +32,7 @@ class Step:
         items: of ``map`` and ``starmap``: the arguments of each run; None: it runs once.
     """
 
-    task: Task[..., Any] | RemoteTask
+    task: TaskLike
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,8 +1,9 @@
-"""`App`: the tasks, queues, routes and settings of one application, and its publishing verbs."""
+"""`App`: the tasks, queues, routes and settings of an application; `TaskSet`: tasks without one."""
 
 from __future__ import annotations
 
 import importlib
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -21,7 +22,7 @@ from rmqwork._publisher.sender import Sender
 from rmqwork._tasks.lifespan import Lifespan, Opened
 from rmqwork._tasks.middleware import Hooks, Middleware
 from rmqwork._tasks.publishing import Publishing
-from rmqwork._tasks.registry import TaskSet
+from rmqwork._tasks.registry import TaskRegistry
 from rmqwork._tasks.retry import Retry
 from rmqwork._tasks.task import Task
 from rmqwork._topology.topology import Declaration, Exchange, Queue, app_declarations
@@ -298,6 +299,61 @@ class App(Publishing):
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+
+class TaskSet(TaskRegistry):
+    """Tasks of a library that has no app; ``app.add(task_set)`` makes them an app's::
+
+        tasks = TaskSet("billing")
+
+        @tasks.task
+        def charge(customer: int) -> None: ...
+
+    Args:
+        name: in front of the names of function-style tasks.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._apps: weakref.WeakSet[App] = weakref.WeakSet()
+
+    @property
+    def app(self) -> App:
+        """The one app that the set was added to.
+
+        Raises:
+            ConfigurationError: there is none, or more than one.
+        """
+        apps = list(self._apps)
+        if len(apps) == 1:
+            return apps[0]
+        if not apps:
+            raise ConfigurationError(
+                f"task set {self.name!r} belongs to no app yet; call app.add(task_set) first"
+            )
+        raise ConfigurationError(
+            f"task set {self.name!r} belongs to the apps "
+            f"{', '.join(sorted(repr(app.name) for app in apps))}; say which one publishes: "
+            "app.send_task(name, {…}) or app.publish(message)"
+        )
+
+    @property
+    def state(self) -> Any:
+        """That of its app, if it has one."""
+        apps = list(self._apps)
+        return apps[0].state if len(apps) == 1 else None
+
+    def register(self, task: Task[..., Any]) -> None:
+        """Add a task to the set, and to the apps that have the set."""
+        super().register(task)
+        for app in tuple(self._apps):
+            app.register(task)
+
+    def join(self, app: App) -> None:
+        """Become part of an app; called by ``app.add``."""
+        for task in self.tasks.values():
+            app.register(task)
+        self._apps.add(app)
 
 
 def _queues(app: str, queues: Iterable[Queue | str], default_queue: str | None) -> dict[str, Queue]:

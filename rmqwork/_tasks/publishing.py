@@ -282,7 +282,8 @@ class Publishing(TaskRegistry):
         from rmqwork._tasks import revoking
 
         warn_on_loop("revoke", "arevoke", 3)
-        revoking.publish(self, revoking.revocations(ids, workflow, terminate, undo))
+        commands = revoking.revocations(ids, workflow, terminate, undo)
+        revoking.publish(self.port, commands, self.name, self.settings)
 
     async def arevoke(
         self,
@@ -295,7 +296,8 @@ class Publishing(TaskRegistry):
         """`revoke` for asyncio."""
         from rmqwork._tasks import revoking
 
-        await revoking.apublish(self, revoking.revocations(ids, workflow, terminate, undo))
+        commands = revoking.revocations(ids, workflow, terminate, undo)
+        await revoking.apublish(self.port, commands, self.name, self.settings)
 
     @property
     def port(self) -> PublishPort:
@@ -330,15 +332,15 @@ class Publishing(TaskRegistry):
         Raises:
             InvalidMessage: it is no signature, or the fields do not fit.
         """
-        from rmqwork._canvas import serial
         from rmqwork._canvas.signature import wrap
+        from rmqwork._tasks import signature_reading as reading
 
         if isinstance(what, str) and what.lstrip().startswith("{"):
-            return wrap(serial.load(self.app, what))
+            return wrap(reading.load(self, what))
         if isinstance(what, TaskMessage):
-            return wrap(serial.of_message(self.app, what, immutable))
+            return wrap(reading.of_message(self, what, immutable))
         name = check_task_name(what, f"App {self.name!r}, signature")
-        return wrap(serial.of_name(self.app, name, fields or {}, into, immutable, version))
+        return wrap(reading.of_name(self, name, fields or {}, into, immutable, version))
 
     @functools.cached_property
     def asking(self) -> ResultClient:

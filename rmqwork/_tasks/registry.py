@@ -1,9 +1,8 @@
-"""Where tasks are declared: ``@app.task``, and `TaskSet` for libraries that have no app."""
+"""`TaskRegistry`: where tasks are declared by ``@app.task``, or by ``@task_set.task``."""
 
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -15,7 +14,7 @@ from rmqwork._tasks.task import AsyncTask, Task, make_task
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rmqwork._tasks.app import App
+    from rmqwork._canvas.ports import PublishingApp
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +56,7 @@ class TaskRegistry:
         self.overrides = Overrides()
 
     @property
-    def app(self) -> App:
+    def app(self) -> PublishingApp:
         """The app that publishes for these tasks."""
         raise NotImplementedError
 
@@ -151,61 +150,6 @@ class TaskRegistry:
                 f"{_place(other)} and {_place(task)}; give one of them another name="
             )
         self.tasks[task.name] = task
-
-
-class TaskSet(TaskRegistry):
-    """Tasks of a library that has no app; ``app.add(task_set)`` makes them an app's::
-
-        tasks = TaskSet("billing")
-
-        @tasks.task
-        def charge(customer: int) -> None: ...
-
-    Args:
-        name: in front of the names of function-style tasks.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._apps: weakref.WeakSet[App] = weakref.WeakSet()
-
-    @property
-    def app(self) -> App:
-        """The one app that the set was added to.
-
-        Raises:
-            ConfigurationError: there is none, or more than one.
-        """
-        apps = list(self._apps)
-        if len(apps) == 1:
-            return apps[0]
-        if not apps:
-            raise ConfigurationError(
-                f"task set {self.name!r} belongs to no app yet; call app.add(task_set) first"
-            )
-        raise ConfigurationError(
-            f"task set {self.name!r} belongs to the apps "
-            f"{', '.join(sorted(repr(app.name) for app in apps))}; say which one publishes: "
-            "app.send_task(name, {…}) or app.publish(message)"
-        )
-
-    @property
-    def state(self) -> Any:
-        """That of its app, if it has one."""
-        apps = list(self._apps)
-        return apps[0].state if len(apps) == 1 else None
-
-    def register(self, task: Task[..., Any]) -> None:
-        """Add a task to the set, and to the apps that have the set."""
-        super().register(task)
-        for app in tuple(self._apps):
-            app.register(task)
-
-    def join(self, app: App) -> None:
-        """Become part of an app; called by ``app.add``."""
-        for task in self.tasks.values():
-            app.register(task)
-        self._apps.add(app)
 
 
 def _locals_of_caller() -> Mapping[str, Any] | None:

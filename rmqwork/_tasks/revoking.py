@@ -12,8 +12,9 @@ from rmqwork.errors import ConfigurationError, PublishError, Unroutable
 from rmqwork.types import Publication
 
 if TYPE_CHECKING:
+    from rmqwork._config.settings import Settings
     from rmqwork._results.result import AsyncResult
-    from rmqwork._tasks.publishing import Publishing
+    from rmqwork._transport.port import PublishPort
 
 _MARGIN = 10.0
 
@@ -55,29 +56,39 @@ def _ids(given: object) -> list[str]:
     return ids
 
 
-def publish(app: Publishing, publications: Sequence[Publication]) -> None:
+def publish(
+    port: PublishPort, publications: Sequence[Publication], app: str, settings: Settings
+) -> None:
     """Publish commands and wait for their confirms.
+
+    Args:
+        port: where they are published.
+        publications: the commands.
+        app: the app's name.
+        settings: of the app.
 
     Raises:
         PublishError: one is not confirmed.
         ConfigurationError: this user may not make the control streams, and they are not there.
     """
-    timeout = app.settings.publish_timeout
+    timeout = settings.publish_timeout
     for last in (False, True):
-        results = app.port.submit(publications, timeout).result(timeout + _MARGIN)
+        results = port.submit(publications, timeout).result(timeout + _MARGIN)
         if not _again(results, last):
             return
-        asyncio.run(_declare(app))
+        asyncio.run(_declare(app, settings))
 
 
-async def apublish(app: Publishing, publications: Sequence[Publication]) -> None:
+async def apublish(
+    port: PublishPort, publications: Sequence[Publication], app: str, settings: Settings
+) -> None:
     """`publish` for asyncio."""
-    timeout = app.settings.publish_timeout
+    timeout = settings.publish_timeout
     for last in (False, True):
-        future = app.port.submit(publications, timeout)
+        future = port.submit(publications, timeout)
         if not _again(await await_future.wait(future, timeout + _MARGIN), last):
             return
-        await _declare(app)
+        await _declare(app, settings)
 
 
 def _again(results: list[PublishError | None], last: bool) -> bool:
@@ -90,10 +101,10 @@ def _again(results: list[PublishError | None], last: bool) -> bool:
     return False
 
 
-async def _declare(app: Publishing) -> None:
+async def _declare(app: str, settings: Settings) -> None:
     from rmqwork._transport.connecting import connect
 
-    link = await connect(app.settings.broker, app.settings.heartbeat).open(f"{app.name} (control)")
+    link = await connect(settings.broker, settings.heartbeat).open(f"{app} (control)")
     try:
         await link.declare(control_declarations())
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from rmqwork._canvas import schemas
 from rmqwork._config import celery_names
@@ -18,7 +18,7 @@ from rmqwork._results.values import Returns
 from rmqwork._tasks.arguments import Arguments, ArgumentsBody, dump_arguments
 from rmqwork._tasks.binding import ArgumentBinder
 from rmqwork._tasks.context import Context
-from rmqwork._tasks.dependencies import Injector
+from rmqwork._tasks.dependencies import Injector, Overrides
 from rmqwork._tasks.invocation import Invocation
 from rmqwork._tasks.parameters import Parameters, parameters_of
 from rmqwork._tasks.signature_methods import MakesSignatures
@@ -29,13 +29,41 @@ from rmqwork.errors import ConfigurationError, InvalidMessage
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from rmqwork._canvas.ports import PublishingApp
     from rmqwork._messages.options import PublishOptions
     from rmqwork._results.result import AsyncResult
     from rmqwork._results.values import Values
-    from rmqwork._tasks.registry import TaskRegistry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class TaskOwner(Protocol):
+    """What declares tasks: an app, or a set of tasks."""
+
+    @property
+    def name(self) -> str:
+        """In front of the names of function-style tasks."""
+        ...
+
+    @property
+    def app(self) -> PublishingApp:
+        """The app that publishes for its tasks.
+
+        Raises:
+            ConfigurationError: there is none, or more than one.
+        """
+        ...
+
+    @property
+    def state(self) -> Any:
+        """What the app's lifespan has yielded in this process; None elsewhere."""
+        ...
+
+    @property
+    def overrides(self) -> Overrides:
+        """The dependencies that tests replace."""
+        ...
 
 
 class Task(MakesSignatures[P, R]):
@@ -56,7 +84,7 @@ class Task(MakesSignatures[P, R]):
 
     def __init__(
         self,
-        registry: TaskRegistry,
+        registry: TaskOwner,
         function: Callable[..., Any],
         parameters: Parameters,
         name: str,
@@ -143,6 +171,11 @@ class Task(MakesSignatures[P, R]):
         return view
 
     # ── for the layers around ─────────────────────────────────────────────────────────────────
+
+    @property
+    def app(self) -> PublishingApp:
+        """The app that publishes for it; see `TaskSet.app` for what may be raised."""
+        return self.registry.app
 
     @property
     def queue(self) -> str | None:
@@ -304,7 +337,7 @@ class AsyncTask(Task[P, R]):
 
 
 def make_task(
-    registry: TaskRegistry,
+    registry: TaskOwner,
     function: Callable[..., Any],
     given: Mapping[str, Any],
     localns: Mapping[str, Any] | None,
@@ -361,7 +394,7 @@ def _options_of(given: Mapping[str, Any], where: str) -> TaskOptions:
 
 
 def _name_of(
-    registry: TaskRegistry,
+    registry: TaskOwner,
     function: Callable[..., Any],
     parameters: Parameters,
     name: str | None,
