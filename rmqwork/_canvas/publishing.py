@@ -22,7 +22,7 @@ from rmqwork._messages.options import CallOptions, parse
 from rmqwork._publisher.sender import warn_on_loop
 from rmqwork._results.group import GroupResult, nothing_to_do
 from rmqwork._workflows.context import TooLarge, WorkflowContext
-from rmqwork._workflows.document import Workflow, attach, detach
+from rmqwork._workflows.document import Workflow, attach
 from rmqwork._workflows.flow import launch
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.types import Publication
@@ -52,7 +52,7 @@ def start(work: WorkflowSpec, verbs: tuple[str, str]) -> AsyncResult[Any]:
         return _nothing(work)
     timeout = _timeout(work)
     app.asking.begin(timeout)
-    publications, result = compose(app, work)
+    publications, result = compose_workflow(app, work)
     app.send(publications, timeout)
     return result
 
@@ -67,12 +67,12 @@ async def astart(work: WorkflowSpec) -> AsyncResult[Any]:
         return _nothing(work)
     timeout = _timeout(work)
     await app.asking.abegin(timeout)
-    publications, result = compose(app, work)
+    publications, result = compose_workflow(app, work)
     await app.asend(publications, timeout)
     return result
 
 
-def compose(
+def compose_workflow(
     app: PublishingApp, work: WorkflowSpec, below: Mapping[str, Any] = NOTHING
 ) -> tuple[list[Publication], AsyncResult[Any]]:
     """What a workflow begins with, and its result.
@@ -103,8 +103,22 @@ def compose(
         raise InvalidMessage(str(error)) from None
 
 
-def with_links(publication: Publication, options: CallOptions) -> Publication:
-    """A publication that carries what starts after it: ``link`` and ``link_error``."""
+def attach_links(
+    app: PublishingApp, publication: Publication, options: CallOptions
+) -> tuple[Publication, tuple[AsyncResult[Any], ...]]:
+    """Let a publication carry what starts after it: ``link`` and ``link_error``.
+
+    Args:
+        app: that publishes.
+        publication: of one call.
+        options: of the call.
+
+    Returns:
+        the publication, and the results of what starts with its value.
+
+    Raises:
+        ConfigurationError, InvalidMessage: see `freeze`.
+    """
     workflow = Workflow(
         uuid7(),
         link=tuple(freeze(work) for work in options.link),
@@ -112,13 +126,8 @@ def with_links(publication: Publication, options: CallOptions) -> Publication:
     )
     headers = dict(publication.headers)
     body, content_type, headers = attach(workflow, publication.body, headers)
-    return replace(publication, body=body, content_type=content_type, headers=headers)
-
-
-def results_of_links(app: PublishingApp, publication: Publication) -> tuple[AsyncResult[Any], ...]:
-    """The results of what a publication starts with its value."""
-    found = detach(publication.headers, publication.body)
-    return () if found is None else tuple(results_of(app, one, None) for one in found[0].link)
+    linked = replace(publication, body=body, content_type=content_type, headers=headers)
+    return linked, tuple(results_of(app, node, None) for node in workflow.link)
 
 
 def results_of(app: PublishingApp, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:

@@ -151,7 +151,7 @@ def check_fields(name: str, fields: object) -> Mapping[str, Any]:
     return fields
 
 
-def compose(
+def make_publication(
     name: str,
     body: bytes,
     route: Route,
@@ -164,7 +164,7 @@ def compose(
     reply_to: str | None = None,
     compress_above: int | None = None,
 ) -> Publication:
-    """The publication of a task's message.
+    """Make the publication of a task's message.
 
     Args:
         name: the task's.

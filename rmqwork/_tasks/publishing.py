@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rmqwork._canvas.signature import Composable, Signature
-from rmqwork._canvas.spec import Step, WorkflowSpec
+from rmqwork._canvas.spec import Step
 from rmqwork._config.settings import Settings, load_settings
 from rmqwork._messages import codec
 from rmqwork._messages.encoded import EncodedMessage, encode_message
@@ -150,8 +150,7 @@ class Publishing(TaskRegistry):
         """
         warn_on_loop(*verbs)
         self.asking.begin(options.timeout)
-        publication = self.compose(encoded, options)
-        result = self._result(publication, options)
+        publication, result = self.compose(encoded, options)
         self._sender.send(publication, options.timeout or self.settings.publish_timeout)
         return result
 
@@ -160,16 +159,17 @@ class Publishing(TaskRegistry):
     ) -> AsyncResult[Any]:
         """`publish_encoded` for the async verbs."""
         await self.asking.abegin(options.timeout)
-        publication = self.compose(encoded, options)
-        result = self._result(publication, options)
+        publication, result = self.compose(encoded, options)
         await self._sender.asend(publication, options.timeout or self.settings.publish_timeout)
         return result
 
-    def compose(self, encoded: EncodedMessage, options: CallOptions) -> Publication:
-        """The publication of a message: its route and its properties."""
+    def compose(
+        self, encoded: EncodedMessage, options: CallOptions
+    ) -> tuple[Publication, AsyncResult[Any]]:
+        """Make the publication of a message, with its route and its properties, and its result."""
         route = self.route(encoded, options)
         linked = options.link or options.link_error  # its body may have to go into an envelope
-        publication = codec.compose(
+        publication = codec.make_publication(
             encoded.name,
             encoded.body,
             route,
@@ -185,11 +185,14 @@ class Publishing(TaskRegistry):
             if linked and self.seal.seals(encoded.name):
                 raise self.seal.alone(encoded.name)
             publication = self.seal.close(publication)
-        if linked:
-            from rmqwork._canvas.publishing import with_links
+        if not linked:
+            return publication, self.asking.result(publication)
+        from rmqwork._canvas.publishing import attach_links
 
-            return with_links(publication, options)
-        return publication
+        publication, children = attach_links(self, publication, options)
+        result = self.asking.result(publication)
+        result.children = children
+        return publication, result
 
     def route(self, encoded: EncodedMessage, options: CallOptions) -> Route:
         """Where a message goes."""
@@ -372,33 +375,17 @@ class Publishing(TaskRegistry):
             if isinstance(message, Composable):
                 work = message.work
                 if not isinstance(work, Step) or work.items is not None or work.is_open:
-                    self._compose_workflow(work, given, publications, results)
+                    from rmqwork._canvas.publishing import compose_workflow
+
+                    begin, result = compose_workflow(self, work, given)
+                    publications += begin
+                    results.append(result)
                     continue
                 encoded = work.task.encode(work.args, work.kwargs)
                 mine = work.task.call_options(work.options, given)
             else:
                 encoded, mine = encode_message(message), options
-            publications.append(self.compose(encoded, mine))
-            results.append(self._result(publications[-1], mine))
+            publication, result = self.compose(encoded, mine)
+            publications.append(publication)
+            results.append(result)
         return publications, results, options.timeout or self.settings.publish_timeout
-
-    def _result(self, publication: Publication, options: CallOptions) -> AsyncResult[Any]:
-        result = self.asking.result(publication)
-        if options.link:
-            from rmqwork._canvas.publishing import results_of_links
-
-            result.children = results_of_links(self, publication)
-        return result
-
-    def _compose_workflow(
-        self,
-        work: WorkflowSpec,
-        given: Mapping[str, Any],
-        publications: list[Publication],
-        results: list[AsyncResult[object]],
-    ) -> None:
-        from rmqwork._canvas import publishing as starting
-
-        begin, result = starting.compose(self, work, given)
-        publications += begin
-        results.append(result)

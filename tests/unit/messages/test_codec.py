@@ -14,9 +14,9 @@ from rmqwork._messages.codec import (
     JSON,
     MAX_MESSAGE_SIZE,
     MessageBody,
-    compose,
     dump_fields,
     dump_message,
+    make_publication,
     plain_body,
     version_of,
 )
@@ -134,7 +134,7 @@ def test_a_validator_that_raises_anything_makes_the_message_invalid():
 
 
 def test_properties_are_those_of_the_wire_format():
-    publication = compose("t", b"{}", ROUTE, NO_OPTIONS, now=NOW, app_id="shop")
+    publication = make_publication("t", b"{}", ROUTE, NO_OPTIONS, now=NOW, app_id="shop")
 
     assert (publication.exchange, publication.routing_key) == ("rmqwork.tasks", "low")
     assert publication.type == "t"
@@ -149,7 +149,7 @@ def test_properties_are_those_of_the_wire_format():
 def test_only_what_is_needed_is_a_header():
     options = parse({"expires": 2.5, "countdown": 4, "headers": {"a": 1}}, "x", NOW)
 
-    publication = compose("t", b"{}", ROUTE, options, now=NOW, app_id=None, version=2)
+    publication = make_publication("t", b"{}", ROUTE, options, now=NOW, app_id=None, version=2)
 
     assert publication.headers == {
         "a": 1,
@@ -162,10 +162,10 @@ def test_only_what_is_needed_is_a_header():
 def test_a_body_above_the_limit_is_refused_with_advice():
     fits, over = b"x" * MAX_MESSAGE_SIZE, b"x" * (MAX_MESSAGE_SIZE + 1)
 
-    compose("t", fits, ROUTE, NO_OPTIONS, now=NOW, app_id=None)
+    make_publication("t", fits, ROUTE, NO_OPTIONS, now=NOW, app_id=None)
 
     with pytest.raises(InvalidMessage, match=r"16,777,217 bytes.*send a reference"):
-        compose("t", over, ROUTE, NO_OPTIONS, now=NOW, app_id=None)
+        make_publication("t", over, ROUTE, NO_OPTIONS, now=NOW, app_id=None)
 
 
 def test_a_value_that_json_cannot_hold_is_refused():
@@ -204,8 +204,10 @@ def test_json_is_accepted_however_it_is_written(content_type):
 def test_a_long_body_travels_compressed_and_a_short_one_does_not():
     body = b'{"text":"' + b"x" * 20_000 + b'"}'
 
-    long = compose("t", body, ROUTE, NO_OPTIONS, now=NOW, app_id=None, compress_above=1000)
-    short = compose("t", b"{}", ROUTE, NO_OPTIONS, now=NOW, app_id=None, compress_above=1000)
+    long = make_publication("t", body, ROUTE, NO_OPTIONS, now=NOW, app_id=None, compress_above=1000)
+    short = make_publication(
+        "t", b"{}", ROUTE, NO_OPTIONS, now=NOW, app_id=None, compress_above=1000
+    )
 
     assert len(long.body) < 200
     assert long.content_encoding == "zstd"
@@ -215,7 +217,7 @@ def test_a_long_body_travels_compressed_and_a_short_one_does_not():
 
 def test_what_is_compressed_may_be_longer_than_the_limit():
     body = b"x" * 20_000
-    fits = compose(
+    fits = make_publication(
         "t", body, ROUTE, NO_OPTIONS, now=NOW, app_id=None, max_size=1000, compress_above=0
     )
     assert plain_body(fits.body, JSON, "ZSTD") == body

@@ -63,7 +63,7 @@ def both(keys: Keys = KEYS, *, required: bool = True) -> Seal:
 
 
 def published(made: App, message: TaskMessage) -> Publication:
-    return made.compose(encode_message(message), CallOptions())
+    return made.compose(encode_message(message), CallOptions())[0]
 
 
 def received(made: App, publication: Publication) -> Prepared | Failure:
