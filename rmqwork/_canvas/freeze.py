@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from rmqwork._canvas.links import LinkedOptions
 from rmqwork._canvas.spec import NOTHING, Chain, Group, HasWork, Step, WorkflowSpec, is_open
 from rmqwork._messages.encoded import EncodedMessage
 from rmqwork._messages.ids import uuid7
@@ -146,7 +147,9 @@ def _task(step: Step, below: Mapping[str, Any]) -> Node:
     if encoded.version != 1:
         node["version"] = encoded.version
     _timed(node, options)
-    return _linked(node, {"link": options.link, "link_error": options.link_error})
+    if isinstance(options, LinkedOptions):
+        return _linked(node, {"link": options.link, "link_error": options.link_error})
+    return node
 
 
 def _encoded(step: Step) -> EncodedMessage:

@@ -1,13 +1,59 @@
-"""What is started by the end of a call: ``link`` and ``link_error``."""
+"""The options ``link`` and ``link_error``: signatures that the end of a call starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any, Final
 
 from rmqwork._canvas.schemas import Schema, given_schema, incompatibility
 from rmqwork._canvas.spec import Chain, Group, HasWork, Step, WorkflowSpec, opened
+from rmqwork._messages import options
+from rmqwork._messages.options import LINKS, CallOptions
 from rmqwork.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedOptions(CallOptions):
+    """The options of a call that starts others by its end.
+
+    Args:
+        link: what is published with its value when it has succeeded.
+        link_error: what is published with a `FailedTask` when it has failed for good.
+    """
+
+    link: tuple[WorkflowSpec, ...] = ()
+    link_error: tuple[WorkflowSpec, ...] = ()
+
+
+_FIELDS: Final = tuple(field.name for field in fields(CallOptions))
+
+
+def parse(given: Mapping[str, Any], where: str, now: float) -> CallOptions:
+    """Check the options of a call, links included: `rmqwork._messages.options.parse`.
+
+    Returns:
+        `LinkedOptions` if there are links.
+    """
+    return _with_links(options.parse(given, where, now))
+
+
+def merge(base: CallOptions, given: Mapping[str, Any], where: str, now: float) -> CallOptions:
+    """Put options on top of others, links included: `rmqwork._messages.options.merge`."""
+    return _with_links(options.merge(base, given, where, now))
+
+
+def _with_links(parsed: CallOptions) -> CallOptions:
+    """The same as `LinkedOptions`, if there are links."""
+    given = parsed.given
+    if "link" not in given and "link_error" not in given:
+        return parsed
+    link, link_error = (links(given.get(name, ()), name) for name in LINKS)
+    if not link and not link_error:
+        return parsed
+    unlinked = {name: getattr(parsed, name) for name in _FIELDS}
+    return LinkedOptions(**unlinked, link=link, link_error=link_error)
 
 
 def links(value: object, option: str) -> tuple[WorkflowSpec, ...]:

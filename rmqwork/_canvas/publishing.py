@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rmqwork._canvas.freeze import Node, freeze
+from rmqwork._canvas.links import LinkedOptions, parse
 from rmqwork._canvas.spec import (
     NOTHING,
     Chain,
@@ -18,7 +19,6 @@ from rmqwork._canvas.spec import (
     steps_of,
 )
 from rmqwork._messages.ids import uuid7
-from rmqwork._messages.options import CallOptions, parse
 from rmqwork._publisher.sender import warn_on_loop
 from rmqwork._results.group import GroupResult, nothing_to_do
 from rmqwork._workflows.context import TooLarge, WorkflowContext
@@ -30,6 +30,7 @@ from rmqwork.types import Publication
 if TYPE_CHECKING:
     from rmqwork._canvas.ports import PublishingApp
     from rmqwork._messages.encoded import EncodedMessage
+    from rmqwork._messages.options import CallOptions
     from rmqwork._results.result import AsyncResult
 
 
@@ -104,7 +105,7 @@ def compose_workflow(
 
 
 def attach_links(
-    app: PublishingApp, publication: Publication, options: CallOptions
+    app: PublishingApp, publication: Publication, options: LinkedOptions
 ) -> tuple[Publication, tuple[AsyncResult[Any], ...]]:
     """Let a publication carry what starts after it: ``link`` and ``link_error``.
 

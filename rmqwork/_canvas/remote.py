@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rmqwork._canvas.links import parse
 from rmqwork._messages import codec
 from rmqwork._messages.encoded import EncodedMessage
-from rmqwork._messages.options import CallOptions, parse
+from rmqwork._messages.options import CallOptions
 from rmqwork.errors import InvalidMessage
 
 if TYPE_CHECKING:

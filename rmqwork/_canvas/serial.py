@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from rmqwork._canvas.spec import Chain, Group, Step, WorkflowSpec
-
-LINKS: Final = ("link", "link_error")
+from rmqwork._messages.options import LINKS
 
 
 def dump(work: WorkflowSpec) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
+from rmqwork._canvas.links import links
 from rmqwork._canvas.spec import (
     Group,
     HasWork,
@@ -17,13 +18,13 @@ from rmqwork._canvas.spec import (
     joined,
     with_options,
 )
+from rmqwork._messages.options import LINKS, PublishOptions
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from rmqwork._canvas.failed_task import FailedTask
-    from rmqwork._messages.options import PublishOptions
     from rmqwork._results.group import GroupResult
     from rmqwork._results.result import AsyncResult
 
@@ -39,8 +40,8 @@ class Composable(HasWork, Generic[R_co]):
     another one.
     """
 
-    def set(self, **options: Unpack[PublishOptions]) -> Self:
-        """The same with more options (see ``PublishOptions``).
+    def set(self, **options: Unpack[LinkOptions]) -> Self:
+        """The same with more options (see ``LinkOptions``).
 
         For a chain or a group: ``countdown`` and ``eta`` are of what starts first, ``task_id`` is
         the id of its result, ``link`` and ``link_error`` are of the whole; all others are of each
@@ -148,7 +149,7 @@ class Signature(Composable[R_co]):
     Made by ``task.s(...)``, ``chain``, ``group`` and ``chord``.
     """
 
-    def apply_async(self, **options: Unpack[PublishOptions]) -> AsyncResult[R_co]:
+    def apply_async(self, **options: Unpack[LinkOptions]) -> AsyncResult[R_co]:
         """Publish it; returns when the broker has confirmed.
 
         Args:
@@ -163,7 +164,7 @@ class Signature(Composable[R_co]):
 
         return start(with_options(self.work, _checked(options)), ("apply_async", "aapply_async"))
 
-    async def aapply_async(self, **options: Unpack[PublishOptions]) -> AsyncResult[R_co]:
+    async def aapply_async(self, **options: Unpack[LinkOptions]) -> AsyncResult[R_co]:
         """`apply_async` for asyncio."""
         from rmqwork._canvas.publishing import astart
 
@@ -215,11 +216,11 @@ class Immutable(Signature[R_co]):
 class GroupSignature(Signature[list[R]], Generic[R]):
     """A group: its members run at once, and its value is the list of theirs."""
 
-    def apply_async(self, **options: Unpack[PublishOptions]) -> GroupResult[R]:
+    def apply_async(self, **options: Unpack[LinkOptions]) -> GroupResult[R]:
         """See `Signature.apply_async`."""
         return cast("GroupResult[R]", super().apply_async(**options))
 
-    async def aapply_async(self, **options: Unpack[PublishOptions]) -> GroupResult[R]:
+    async def aapply_async(self, **options: Unpack[LinkOptions]) -> GroupResult[R]:
         """`apply_async` for asyncio."""
         return cast("GroupResult[R]", await super().aapply_async(**options))
 
@@ -272,7 +273,7 @@ class Partial(Composable[R_co], Generic[T_contra, R_co]):
     Made by ``task.s(...)`` with the first argument left out, and by ``task.partial(...)``.
     """
 
-    def apply_async(self, value: T_contra, **options: Unpack[PublishOptions]) -> AsyncResult[R_co]:
+    def apply_async(self, value: T_contra, **options: Unpack[LinkOptions]) -> AsyncResult[R_co]:
         """Publish it with this value in front; see `Signature.apply_async`."""
         from rmqwork._canvas.publishing import start
 
@@ -280,7 +281,7 @@ class Partial(Composable[R_co], Generic[T_contra, R_co]):
         return start(work, ("apply_async", "aapply_async"))
 
     async def aapply_async(
-        self, value: T_contra, **options: Unpack[PublishOptions]
+        self, value: T_contra, **options: Unpack[LinkOptions]
     ) -> AsyncResult[R_co]:
         """`apply_async` for asyncio."""
         from rmqwork._canvas.publishing import astart
@@ -315,6 +316,22 @@ class Partial(Composable[R_co], Generic[T_contra, R_co]):
         return _either(self, other)
 
 
+Callbacks = Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
+"""What the options ``link`` and ``link_error`` take."""
+
+
+class LinkOptions(PublishOptions, total=False):
+    """`PublishOptions`, and what the end of the task starts.
+
+    Args:
+        link: a signature, or several, published with the task's value when it has succeeded.
+        link_error: likewise, with a `rmqwork.FailedTask` when it has failed for good.
+    """
+
+    link: Callbacks
+    link_error: Callbacks
+
+
 def wrap(work: WorkflowSpec) -> Any:
     """The signature of a workflow, of the class that says what it takes."""
     if is_open(work):
@@ -332,12 +349,10 @@ def _either(first: Composable[Any], second: object) -> Any:
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with ``link`` and ``link_error`` as tuples of what they start."""
-    from rmqwork._canvas.links import links
-
     if not options:
         return {}
     return {
-        name: links(value, name) if name in ("link", "link_error") else value
+        name: links(value, name) if name in LINKS else value
         for name, value in options.items()
         if value is not None
     }

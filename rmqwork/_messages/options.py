@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from rmqwork._config import celery_names
 from rmqwork.errors import ConfigurationError, InvalidMessage
 from rmqwork.types import Header
-
-if TYPE_CHECKING:
-    from rmqwork._canvas.signature import Immutable, Partial
-    from rmqwork._canvas.spec import WorkflowSpec
 
 MAX_DELAY: Final = 300 * 86400.0
 """The longest countdown, in seconds: 300 days."""
@@ -37,8 +33,6 @@ class PublishOptions(TypedDict, total=False):
         task_id: the id of the message, if it is to be known beforehand or used again.
         headers: further headers; text, 64-bit integers and truth values.
         timeout: seconds to wait for the broker's confirm; default ``publish_timeout``.
-        link: a signature, or several, published with the task's value when it has succeeded.
-        link_error: likewise, with a `rmqwork.FailedTask` when it has failed for good.
     """
 
     countdown: float | timedelta | None
@@ -51,11 +45,12 @@ class PublishOptions(TypedDict, total=False):
     task_id: str | None
     headers: Mapping[str, Header] | None
     timeout: float | None
-    link: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
-    link_error: Partial[Any, Any] | Immutable[Any] | Sequence[Partial[Any, Any] | Immutable[Any]]
 
 
-_NAMES: Final = frozenset(PublishOptions.__annotations__)
+LINKS: Final = ("link", "link_error")
+"""The options of signatures that start with the end of a call. They are let through unread: see
+`rmqwork._canvas.links`."""
+_NAMES: Final = frozenset((*PublishOptions.__annotations__, *LINKS))
 _RIVALS: Final = (
     ({"countdown"}, {"eta"}),
     ({"queue"}, {"exchange", "routing_key"}),
@@ -77,8 +72,6 @@ class CallOptions:
     task_id: str | None = None
     headers: Mapping[str, Header] = field(default_factory=dict)
     timeout: float | None = None
-    link: tuple[WorkflowSpec, ...] = ()
-    link_error: tuple[WorkflowSpec, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     """As they were given: what a callable route and a merge see."""
 
@@ -129,8 +122,6 @@ def parse(given: Mapping[str, Any], where: str, now: float) -> CallOptions:
         task_id=_text(given.get("task_id"), "task_id", where),
         headers=check_headers(given.get("headers", {}), where),
         timeout=_timeout(given.get("timeout"), where),
-        link=_links(given, "link"),
-        link_error=_links(given, "link_error"),
         given=given,
     )
 
@@ -245,14 +236,6 @@ def _moment(value: Any, name: str, where: str) -> float:
             f"{where}: {name} {value} has no time zone; use datetime.now(timezone.utc) + …"
         )
     return value.timestamp()
-
-
-def _links(given: Mapping[str, Any], name: str) -> tuple[WorkflowSpec, ...]:
-    if name not in given:
-        return ()
-    from rmqwork._canvas.links import links
-
-    return links(given[name], name)
 
 
 def _text(value: Any, name: str, where: str, *, may_be_empty: bool = False) -> str | None:

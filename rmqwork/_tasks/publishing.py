@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rmqwork._canvas.signature import Composable, Signature
+from rmqwork._canvas.links import LinkedOptions, parse
+from rmqwork._canvas.signature import Composable, LinkOptions, Signature
 from rmqwork._canvas.spec import Step
 from rmqwork._config.settings import Settings, load_settings
 from rmqwork._messages import codec
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.message import TaskMessage, check_task_name
-from rmqwork._messages.options import CallOptions, PublishOptions, parse
+from rmqwork._messages.options import CallOptions
 from rmqwork._messages.routing import Route, Router
 from rmqwork._publisher.sender import Sender, warn_on_loop
 from rmqwork._results.client import ResultClient
@@ -49,9 +50,7 @@ class Publishing(TaskRegistry):
         """
         return load_settings(self._arguments)
 
-    def publish(
-        self, message: TaskMessage, **options: Unpack[PublishOptions]
-    ) -> AsyncResult[object]:
+    def publish(self, message: TaskMessage, **options: Unpack[LinkOptions]) -> AsyncResult[object]:
         """Publish a message, routed by its class; the handler need not be known here.
 
         Returns when the broker has confirmed it.
@@ -66,7 +65,7 @@ class Publishing(TaskRegistry):
         )
 
     async def apublish(
-        self, message: TaskMessage, **options: Unpack[PublishOptions]
+        self, message: TaskMessage, **options: Unpack[LinkOptions]
     ) -> AsyncResult[object]:
         """`publish` for asyncio."""
         return await self.apublish_encoded(
@@ -76,7 +75,7 @@ class Publishing(TaskRegistry):
     def publish_many(
         self,
         messages: Iterable[TaskMessage | Signature[Any]],
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> list[AsyncResult[object]]:
         """Publish many messages or signatures, pipelined; returns when all are confirmed.
 
@@ -94,7 +93,7 @@ class Publishing(TaskRegistry):
     async def apublish_many(
         self,
         messages: Iterable[TaskMessage | Signature[Any]],
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> list[AsyncResult[object]]:
         """`publish_many` for asyncio."""
         await self.asking.abegin(None)
@@ -108,7 +107,7 @@ class Publishing(TaskRegistry):
         fields: Mapping[str, Any] | None = None,
         *,
         version: int = 1,
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> AsyncResult[object]:
         """Publish by name; validated if the task is known here.
 
@@ -116,7 +115,7 @@ class Publishing(TaskRegistry):
             name: the task's.
             fields: of its message, or its arguments by name.
             version: of the fields, if the task is not known here.
-            **options: see ``PublishOptions``.
+            **options: see ``LinkOptions``.
 
         Raises:
             InvalidMessage, ConfigurationError, PublishError: see `publish`.
@@ -132,7 +131,7 @@ class Publishing(TaskRegistry):
         fields: Mapping[str, Any] | None = None,
         *,
         version: int = 1,
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> AsyncResult[object]:
         """`send_task` for asyncio."""
         encoded = self._by_name(name, fields, version)
@@ -168,7 +167,7 @@ class Publishing(TaskRegistry):
     ) -> tuple[Publication, AsyncResult[Any]]:
         """Make the publication of a message, with its route and its properties, and its result."""
         route = self.route(encoded, options)
-        linked = options.link or options.link_error  # its body may have to go into an envelope
+        linked = isinstance(options, LinkedOptions)  # its body may have to go into an envelope
         publication = codec.make_publication(
             encoded.name,
             encoded.body,
@@ -185,7 +184,7 @@ class Publishing(TaskRegistry):
             if linked and self.seal.seals(encoded.name):
                 raise self.seal.alone(encoded.name)
             publication = self.seal.close(publication)
-        if not linked:
+        if not isinstance(options, LinkedOptions):
             return publication, self.asking.result(publication)
         from rmqwork._canvas.publishing import attach_links
 

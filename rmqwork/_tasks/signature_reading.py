@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from rmqwork._canvas.remote import RemoteTask
-from rmqwork._canvas.serial import LINKS
 from rmqwork._canvas.spec import Chain, Group, Step, WorkflowSpec
 from rmqwork._messages.codec import dump_message
 from rmqwork._messages.message import TaskMessage, message_info
+from rmqwork._messages.options import LINKS
 from rmqwork._messages.validation import explain
 from rmqwork.errors import ConfigurationError, InvalidMessage
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from rmqwork._canvas import schemas
+from rmqwork._canvas.links import merge, parse
 from rmqwork._config import celery_names
 from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.ids import uuid7
 from rmqwork._messages.message import TaskMessage, check_task_name, message_info
-from rmqwork._messages.options import NO_OPTIONS, CallOptions, merge, parse
+from rmqwork._messages.options import NO_OPTIONS, CallOptions
 from rmqwork._results.values import Returns
 from rmqwork._tasks.arguments import Arguments, ArgumentsBody, dump_arguments
 from rmqwork._tasks.binding import ArgumentBinder
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from rmqwork._canvas.ports import PublishingApp
-    from rmqwork._messages.options import PublishOptions
+    from rmqwork._canvas.signature import LinkOptions
     from rmqwork._results.result import AsyncResult
     from rmqwork._results.values import Values
 
@@ -135,9 +136,9 @@ class Task(MakesSignatures[P, R]):
         self,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> AsyncResult[R]:
-        """`delay` with options (see ``PublishOptions``).
+        """`delay` with options (see ``LinkOptions``).
 
         Args:
             args: positional arguments of the function.
@@ -157,14 +158,14 @@ class Task(MakesSignatures[P, R]):
         self,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[PublishOptions],
+        **options: Unpack[LinkOptions],
     ) -> AsyncResult[R]:
         """`apply_async` for asyncio."""
         merged = self._with(options, "aapply_async")
         return await self.registry.app.apublish_encoded(self.encode(args, kwargs or {}), merged)
 
-    def options(self, **options: Unpack[PublishOptions]) -> Task[P, R]:
-        """The same task with these options (see ``PublishOptions``) for all that it publishes."""
+    def options(self, **options: Unpack[LinkOptions]) -> Task[P, R]:
+        """The same task with these options (see ``LinkOptions``) for all that it publishes."""
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._options = self._with(options, "options")

@@ -149,13 +149,14 @@ def test_links_of_calls_and_of_the_whole(app):
 
 def test_a_call_with_links_is_published_with_its_workflow(app, port):
     add, on_error = task(app, "add"), task(app, "on_error")
-    add.apply_async((1, 1), link=add.s(2), link_error=[on_error.s(), on_error.s()])
+    result = add.apply_async((1, 1), link=add.s(2), link_error=[on_error.s(), on_error.s()])
     add.options(link=add.s(5)).delay(1, 1)
     add.s(1, 1).link(add.s(7)).delay()
     documents = [detach(one.headers, one.body)[0] for one in port.sent]
     assert [len(one.link_error) for one in documents] == [2, 0, 0]
     assert [one.link[0]["body"] for one in documents] == [{"y": 2}, {"y": 5}, {"y": 7}]
     assert len({one.id for one in documents}) == 3
+    assert [child.id for child in result.children] == [documents[0].link[0]["id"]]
 
 
 def test_what_is_published_first_and_its_results(app, port):
