@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from rmqwork._messages.message import TaskMessage, check_task_name
 from rmqwork._tasks.context import Context
+from rmqwork._tasks.declaring import make_task
 from rmqwork._tasks.dependencies import Overrides
 from rmqwork._tasks.retry import Retry
-from rmqwork._tasks.task import AsyncTask, Task, make_task
+from rmqwork._tasks.task import AsyncTask, Task
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:

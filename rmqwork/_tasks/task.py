@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from rmqwork._canvas import schemas
 from rmqwork._canvas.links import merge, parse
-from rmqwork._config import celery_names
 from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.ids import uuid7
-from rmqwork._messages.message import TaskMessage, check_task_name, message_info
+from rmqwork._messages.message import TaskMessage, message_info
 from rmqwork._messages.options import NO_OPTIONS, CallOptions
 from rmqwork._results.values import Returns
 from rmqwork._tasks.arguments import Arguments, ArgumentsBody, dump_arguments
@@ -21,11 +20,10 @@ from rmqwork._tasks.binding import ArgumentBinder
 from rmqwork._tasks.context import Context
 from rmqwork._tasks.dependencies import Injector, Overrides
 from rmqwork._tasks.invocation import Invocation
-from rmqwork._tasks.parameters import Parameters, parameters_of
+from rmqwork._tasks.parameters import Parameters
 from rmqwork._tasks.signature_methods import MakesSignatures
 from rmqwork._tasks.task_options import TaskOptions
-from rmqwork._topology.partitions import check_field
-from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -335,83 +333,3 @@ class AsyncTask(Task[P, R]):
         if not call.injects:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
         return call.arun(self._context_here(), args, kwargs)
-
-
-def make_task(
-    registry: TaskOwner,
-    function: Callable[..., Any],
-    given: Mapping[str, Any],
-    localns: Mapping[str, Any] | None,
-) -> Task[..., Any]:
-    """The task of a function.
-
-    Args:
-        registry: where it is declared.
-        function: sync or async.
-        given: ``name`` and what `TaskOptions` has.
-        localns: the names of the function around it, if there is one.
-
-    Raises:
-        ConfigurationError: the function, its name or its options cannot be used.
-    """
-    task_options = dict(given)
-    name = task_options.pop("name", None)
-    where = f"task {name or getattr(function, '__qualname__', repr(function))!r}"
-    options = _options_of(task_options, where)
-    parameters = parameters_of(function, where, localns)
-    full_name = _name_of(registry, function, parameters, name, where)
-    if parameters.message is not None and options.queue is not None:
-        raise ConfigurationError(
-            f"{where}: write queue={options.queue!r} at class {parameters.message.__name__}, so "
-            "that whoever publishes the message without this function routes it alike"
-        )
-    if parameters.message is not None and options.partition_key is not None:
-        raise ConfigurationError(
-            f"{where}: write partition_key={options.partition_key!r} at class "
-            f"{parameters.message.__name__}, so that whoever publishes it chooses alike"
-        )
-    check_field(options.partition_key, parameters.names, where)
-    injector = None
-    if parameters.dependants:
-        injector = Injector(
-            where, parameters.dependants, is_async=parameters.is_async, localns=localns
-        )
-    cls = AsyncTask if parameters.is_async else Task
-    returns = Returns(function, localns)
-    return cls(registry, function, parameters, full_name, options, injector, returns)
-
-
-def _options_of(given: Mapping[str, Any], where: str) -> TaskOptions:
-    known = ["name", *TaskOptions.__dataclass_fields__]
-    if unknown := sorted(given.keys() - set(known)):
-        raise ConfigurationError(
-            f"{where}: unknown option {', '.join(map(repr, unknown))}; there are "
-            f"{', '.join(known)}{celery_names.of_tasks(unknown)}"
-        )
-    try:
-        return TaskOptions(**given)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-
-
-def _name_of(
-    registry: TaskOwner,
-    function: Callable[..., Any],
-    parameters: Parameters,
-    name: str | None,
-    where: str,
-) -> str:
-    if parameters.message is not None:
-        named = message_info(parameters.message).name
-        if name is not None and name != named:
-            raise ConfigurationError(
-                f"{where}: its message class {parameters.message.__name__} names it {named!r}; "
-                "leave name= out"
-            )
-        return named
-    if name is not None:
-        return check_task_name(name, where)
-    own = getattr(function, "__name__", None)
-    if own is None or own == "<lambda>":
-        raise ConfigurationError(f"{where}: it has no name of its own; give name=")
-    return check_task_name(f"{registry.name}.{own}", where)
