@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from rmqwork._messages.options import CallOptions
+from rmqwork._messages.partition_keys import key_of
 from rmqwork._topology.partitions import Partitioning
 from rmqwork._topology.topology import TASKS_EXCHANGE, Exchange, Queue
 from rmqwork.errors import ConfigurationError, InvalidMessage
@@ -113,7 +114,8 @@ class Router:
                 f"task {name!r} goes to queue {found.queue!r}, whose partitions keep order: a "
                 "priority would break it; leave priority= out"
             )
-        return Route(TASKS_EXCHANGE, found.choose(name, partition_key, message))
+        key = key_of(message, found.key_field(name, partition_key), name)
+        return Route(TASKS_EXCHANGE, found.choose(key))
 
     def partitioning(self, queue: str | None) -> Partitioning | None:
         """How a queue chooses among its partitions; None: it has none."""

@@ -6,17 +6,16 @@ chooses one by a key of the message, so that all messages of a key are in one qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-from rmqwork.errors import ConfigurationError, InvalidMessage
+from rmqwork.errors import ConfigurationError
 
 MOST: Final = 256
 """Partitions of a queue at most; each is a process on the broker's nodes."""
 _HASHED: Final = 8
-_ABSENT: Final = object()
 
 
 def partition_queue(queue: str, number: int) -> str:
@@ -112,22 +111,24 @@ class Partitioning:
     count: int
     key: str | None = None
 
-    def choose(self, task: str, key: str | None, message: object) -> str:
-        """The name of the partition for a message.
+    def key_field(self, task: str, key: str | None) -> str:
+        """The field of a message that chooses.
 
         Args:
             task: its name.
             key: the field that it names.
-            message: a model, or the arguments by name.
 
         Raises:
             ConfigurationError: nobody names a field.
-            InvalidMessage: the message has no such field, or nothing there that can be a key.
         """
         path = key or self.key
         if path is None:
             raise ConfigurationError(self.without_key(task))
-        return partition_queue(self.queue, partition_of(key_of(message, path, task), self.count))
+        return path
+
+    def choose(self, key: str) -> str:
+        """The name of the partition for a key."""
+        return partition_queue(self.queue, partition_of(key, self.count))
 
     def without_key(self, task: str) -> str:
         """What is wrong with a task that names no field."""
@@ -155,43 +156,3 @@ class Partitioning:
             f"task {task!r}: its messages have no field {first!r} for partition_key={path!r} of "
             f"queue {self.queue!r}; they have {', '.join(sorted(fields)) or 'none'}"
         )
-
-
-def key_of(message: object, path: str, task: str) -> str:
-    """The key in a message, as text.
-
-    Args:
-        message: a model, or the arguments by name.
-        path: the field's name; dots lead into fields of fields.
-        task: its name.
-
-    Raises:
-        InvalidMessage: there is no such field, or no text or integer in it.
-    """
-    value: Any = message
-    for name in path.split("."):
-        value = (
-            value.get(name, _ABSENT)
-            if isinstance(value, Mapping)
-            else getattr(value, name, _ABSENT)
-        )
-        if value is _ABSENT:
-            raise InvalidMessage(
-                f"{task}: its partition key {path!r} is not known when it is published; give it "
-                "with the call"
-            )
-    if type(value) is not str and type(value) is not int:
-        value = _plain(value)
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise InvalidMessage(
-            f"{task}: its partition key {path!r} is {value!r}; it must be a text or an integer"
-        )
-    return str(value)
-
-
-def _plain(value: object) -> object:
-    """A UUID, an enumeration's member, a date as they are written to the body."""
-    from pydantic_core import to_jsonable_python
-
-    to_plain: Callable[..., object] = to_jsonable_python
-    return to_plain(value, fallback=lambda _: None)

@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from rmqwork import App, ConfigurationError, InvalidMessage, KillSwitch, Queue, TaskMessage
-from rmqwork._topology.partitions import key_of, partition_of
+from rmqwork._messages.partition_keys import key_of
+from rmqwork._topology.partitions import partition_of
 from rmqwork._topology.topology import Bind, Binding, DeclareQueue
 from tests.unit.conftest import FakePort
 
