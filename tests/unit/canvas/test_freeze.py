@@ -1,4 +1,4 @@
-"""From signatures to nodes: ids, routes, options; and back from JSON."""
+"""From signatures to nodes: ids, routes, options."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rmqwork import (
-    App,
     ConfigurationError,
     Context,
     FailedTask,
     InvalidMessage,
-    Partial,
     TaskMessage,
     chain,
     chord,
@@ -222,63 +220,6 @@ def test_a_replacement_ends_in_the_task_that_it_replaces(app):
     ]:
         with pytest.raises(ConfigurationError, match=says):
             replacement(wrong, "id-1")
-
-
-def test_json_and_back(app):
-    add, total, at = task(app, "add"), task(app, "total"), task(app, "at")
-    resize, on_error = app.tasks["images.resize"], task(app, "on_error")
-    for signature in (
-        add.s(1, 1),
-        add.s(1),
-        add.s(y=1),
-        add.si(1, y=2).set(countdown=3, expires=timedelta(seconds=3), eta=None, headers={"a": 1}),
-        add.s(1, 1).set(eta=_in(60)),
-        resize.s(Resize(width=3)) | resize.s(),
-        at.s(datetime(2030, 1, 1, tzinfo=UTC), b"\xff").link(add.s(1)).link_error(on_error.s()),
-        group(add.s(n, n) for n in range(3)) | total.s(),
-        (add.s(1, 1) | group(add.s(1), add.s(2) | add.s(3))).set(expires=60),
-        add.starmap([(1, 2), (3, 4)]) | total.s(),
-        resize.map([Resize(width=1)]),
-        chain(),
-        group(),
-    ):
-        again = app.signature(signature.to_json())
-        assert type(again) is type(signature)
-        assert again.to_json() == signature.to_json()
-        assert plain(freeze(again.work)) == plain(freeze(signature.work))
-    # what is read is what was written: positional arguments stay such
-    assert (
-        app.signature(at.s(datetime(2030, 1, 1, tzinfo=UTC), b"\xff").to_json()).args[1] == b"\xff"
-    )
-    for wrong in ("{}", '{"task":"shop.add","fields":{"x":"?"},"open":true}', "{", '{"chain":3}'):
-        with pytest.raises(InvalidMessage):
-            app.signature(wrong)
-
-
-def test_signatures_of_tasks_that_are_not_known_here(app):
-    other = App("other", queues=["low", "high"], routes={"shop.*": "high"})
-    add = task(app, "add")
-    node = freeze(other.signature((add.s(1, 1) | add.s(2)).to_json()).work)
-    assert plain(node)["chain"][1] == {
-        "task": "shop.add", "exchange": "rmqwork.tasks", "key": "high", "body": {"y": 2},
-        "into": "x",
-    }  # fmt: skip
-    whole = other.signature(Resize(width=1)) | other.signature("images.store", into="")
-    first, second = freeze(whole.work)["chain"]
-    assert (first["key"], first["version"], second["into"]) == ("high", 2, "")
-    assert other.signature("x.y", {"a": 1}, immutable=True).immutable
-    assert freeze(other.signature("x.y", {"a": 1}, into="b").fill(3).work)["body"] == {
-        "a": 1,
-        "b": 3,
-    }
-    with pytest.raises(ConfigurationError, match="say which field takes the value"):
-        other.signature("x.y") | other.signature("x.z")
-    with pytest.raises(InvalidMessage, match="its argument 'x', not 'y'"):
-        app.signature("shop.add", {"x": 1}, into="y")
-    assert isinstance(app.signature("shop.add", {"y": 1}), Partial)
-    assert app.signature(Resize(width=1)).args == (Resize(width=1),)
-    assert app.signature("images.resize", {"width": 1}).args == (Resize(width=1),)
-    assert isinstance(app.signature("images.resize", into=""), Partial)
 
 
 def _in(seconds):

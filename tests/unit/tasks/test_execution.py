@@ -79,18 +79,6 @@ def test_a_compressed_message_is_unpacked_where_it_runs(app, delivery):
     assert calls == ["long"]
 
 
-def test_positional_only_parameters_keep_their_defaults(app, delivery):
-    calls = []
-
-    @app.task
-    def add(x: int = 1, y: int = 2, z: int = 3, /) -> None:
-        calls.append((x, y, z))
-
-    outcome_of(app, delivery("shop.add", b'{"y":5}'))
-
-    assert calls == [(1, 5, 3)]
-
-
 def test_the_context_knows_its_delivery(app, delivery):
     seen: list[Context[Any]] = []
 
@@ -649,18 +637,3 @@ def test_delay_in_a_task_goes_through_the_executors_port(app, port, delivery):
 
     assert [one.type for one in port.sent] == ["shop.child"]
     assert dataclasses.asdict(port.sent[0])["body"] == b'{"x":1}'
-
-
-def test_a_mutable_default_is_new_for_each_run(app, delivery):
-    seen = []
-
-    @app.task
-    def collect(x: int, /, into: list[int] = [], *, by: dict[str, int] = {}) -> None:  # noqa: B006
-        into.append(x)
-        by[str(x)] = x
-        seen.append((into, by))
-
-    for number in (1, 2):
-        body = b'{"x":%d}' % number
-        assert isinstance(outcome_of(app, delivery("shop.collect", body)), Success)
-    assert seen == [([1], {"1": 1}), ([2], {"2": 2})]
