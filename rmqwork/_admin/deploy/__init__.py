@@ -1,2 +1,4 @@
-"""Kubernetes objects from an app's manifest: values, and their YAML. Nothing here talks to a
-cluster, and no package is needed for it."""
+"""Kubernetes objects from an app's manifest: values, and their YAML.
+
+Nothing here talks to a cluster.
+"""

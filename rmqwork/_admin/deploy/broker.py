@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from rmqwork._admin.deploy.document import Object
+from rmqwork._admin.deploy.objects import Object
 from rmqwork._admin.deploy.pods import FIRST, metadata
 from rmqwork._admin.deploy.workload import Deployment
 from rmqwork._admin.provision.kubernetes import objects

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from rmqwork._admin.deploy.document import Object
+from rmqwork._admin.deploy.objects import Object
 from rmqwork._admin.deploy.pods import metadata
 from rmqwork._admin.deploy.workload import Deployment, Workload
 from rmqwork._topology.topology import dead_letter_queue

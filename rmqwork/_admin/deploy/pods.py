@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from rmqwork._admin.deploy.document import Object
 from rmqwork._admin.deploy.names import fingerprint
+from rmqwork._admin.deploy.objects import Object
 from rmqwork._admin.deploy.options import HEALTH_PORT
 from rmqwork._admin.deploy.workload import Deployment
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rmqwork._admin.deploy.broker import rabbitmq_cluster, topology_objects
-from rmqwork._admin.deploy.document import Object
 from rmqwork._admin.deploy.job import topology_job
 from rmqwork._admin.deploy.monitoring import broker_monitor, pod_monitor, prometheus_rule
 from rmqwork._admin.deploy.network import network_policy
+from rmqwork._admin.deploy.objects import Object
 from rmqwork._admin.deploy.pods import config_map, service_account
 from rmqwork._admin.deploy.scaling import (
     horizontal_autoscaler,

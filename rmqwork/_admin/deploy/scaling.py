@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rmqwork._admin.deploy.document import Object
+from rmqwork._admin.deploy.objects import Object
 from rmqwork._admin.deploy.pods import metadata
 from rmqwork._admin.deploy.workload import Deployment, Workload
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from rmqwork._cli.applications import app_argument, app_path, load
 from rmqwork._cli.output import as_json_option, note, print_json
 
 if TYPE_CHECKING:
+    from rmqwork._admin.deploy.objects import Object
     from rmqwork._admin.deploy.options import DeployOptions, PerQueue
     from rmqwork._admin.deploy.workload import Deployment
     from rmqwork._config.manifest import Manifest
@@ -66,7 +68,6 @@ def render_objects(app: str | None, output: Path | None, as_json: bool, **choice
       rmqwork deploy render shop.app:app --image registry.example/shop:1.4 \\
           --secret shop-broker --latency high_priority=1 --task-seconds 0.2 | kubectl apply -f -
     """
-    from rmqwork._admin.deploy.document import to_yaml
     from rmqwork._admin.deploy.render import render
     from rmqwork._admin.deploy.workload import make_deployment
     from rmqwork._config.manifest import Manifest
@@ -77,13 +78,29 @@ def render_objects(app: str | None, output: Path | None, as_json: bool, **choice
     for remark in estate.remarks:
         note(remark)
     if as_json:
-        print_json({"apiVersion": "v1", "kind": "List", "items": objects})
+        print_json(_list(objects))
         return
-    text = to_yaml(objects, _comment(estate))
+    text = _text(objects, estate)
     if output is None:
         sys.stdout.write(text)
     else:
         output.write_text(text)
+
+
+def _list(objects: Sequence[Object]) -> Object:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
+
+
+def _text(objects: Sequence[Object], estate: Deployment) -> str:
+    """Return the objects as YAML, or as JSON where PyYAML is not installed."""
+    try:
+        from rmqwork._admin.deploy.document import to_yaml
+    except ModuleNotFoundError as error:
+        if error.name != "yaml":
+            raise
+        note("this is JSON, which kubectl takes, too; for YAML: pip install 'rmqwork[deploy]'")
+        return json.dumps(_list(objects), indent=2) + "\n"
+    return to_yaml(objects, _comment(estate))
 
 
 def _comment(estate: Deployment) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,22 @@ def test_yaml_or_json_of_the_same_objects(run: Run, shop: Path) -> None:
     check(objects)
     most = [one["spec"]["maxReplicaCount"] for one in objects if one["kind"] == "ScaledObject"]
     assert most == [20, 7]
+
+
+def test_without_the_library_it_is_json_and_says_so(
+    run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "rmqwork._admin.deploy.document", raising=False)
+
+    code, out, err = run(*RENDER)
+    _, as_json, _ = run(*RENDER, "--json")
+
+    assert (code, err.count("\n")) == (0, 1)
+    assert "JSON" in err
+    assert "pip install 'rmqwork[deploy]'" in err
+    assert json.loads(out) == json.loads(as_json)
+    assert out.count("\n") > 100  # for people, too
 
 
 def test_a_file(run: Run, shop: Path) -> None:
