@@ -44,13 +44,24 @@ class Batch:
 class Entry:
     """One publication between its submission and its end."""
 
-    __slots__ = ("batch", "came_back", "finished", "index", "publication", "sent", "unanswered")
+    __slots__ = (
+        "batch",
+        "came_back",
+        "finished",
+        "in_window",
+        "index",
+        "publication",
+        "sent",
+        "unanswered",
+    )
 
     def __init__(self, publication: Publication, batch: Batch, index: int) -> None:
         self.publication = publication
         self.batch = batch
         self.index = index
         self.sent = False
+        self.in_window = False
+        """Whether it has one of the places for what waits for its confirm."""
         self.unanswered = False
         """Whether it was sent on a channel that ended before an answer came: it may have arrived,
         whatever becomes of it when it is sent again."""

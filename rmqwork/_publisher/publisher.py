@@ -35,6 +35,10 @@ _log = logging.getLogger("rmqwork.publisher")
 WINDOW: Final = 1000
 """Publications that may wait for their confirm at once."""
 WINDOW_BYTES: Final = 64 << 20
+UNCONFIRMED_LIMIT: Final = 60.0
+"""Seconds after which a channel with an unconfirmed publication is given up for a new one."""
+_CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that the broker has for the end of such a channel; then the connection goes, too."""
 
 
 class Publisher:
@@ -47,6 +51,8 @@ class Publisher:
         eager: connect at once, declare the delay queues, too, and stay connected; else all of this
             waits for the first publication that needs it.
         clock: of the waits between two attempts to connect.
+        unconfirmed_limit: seconds that a publication may stay unconfirmed on a channel before
+            the channel is given up for a new one.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class Publisher:
         *,
         eager: bool = False,
         clock: Clock = SYSTEM_CLOCK,
+        unconfirmed_limit: float = UNCONFIRMED_LIMIT,
     ) -> None:
         self._connector = connector
         self._plan = plan
         self._name = name
         self._eager = eager
         self._clock = clock
+        self._unconfirmed_limit = unconfirmed_limit
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._lost: list[Entry] = []
@@ -71,6 +79,12 @@ class Publisher:
         self._bytes = 0
         self._link: Link | None = None
         self._channel: PublishChannel | None = None
+        self._given_up: PublishChannel | None = None
+        self._overdue: set[Entry] = set()
+        """Sent on the channel, without an answer at their deadline."""
+        self._unconfirmed: dict[Entry, float] = {}
+        """The oldest of each call at the last look, and when they were first seen so."""
+        self._look: asyncio.TimerHandle | None = None
         self._delays: asyncio.Task[None] | None = None
         self._came_back: list[Entry] = []
         self._declaring: asyncio.Task[None] | None = None
@@ -109,6 +123,9 @@ class Publisher:
         self._batches.add(batch)
         self._waiting.extend(batch.entries)
         self._set_timer(batch.deadline)
+        if self._look is None:
+            look_after = self._unconfirmed_limit / 2
+            self._look = self._loop.call_later(look_after, self._look_at_channel)
         if self.connected:
             self._pump()
         else:
@@ -143,6 +160,8 @@ class Publisher:
         for batch in tuple(self._batches):
             batch.deadline = 0.0
         self._sweep()
+        if self._look is not None:
+            self._look.cancel()
         self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
         if self._link is not None:
@@ -185,12 +204,15 @@ class Publisher:
                 _log.warning("%s; used as it is", difference)
             while link.is_open and not ended.is_set():
                 self._channel = await link.open_publishing()
+                self._overdue.clear()
+                self._unconfirmed.clear()
                 self._problem = None
                 self._take_back()  # what was told to be lost after the end of the last channel
                 if self._eager:
                     self._delays_are_ready(link)  # before a retry needs them
                 self._pump()
                 await self._until_channel_ends(ended)
+                await self._end_given_up(link)
                 self._take_back()
         finally:
             self._channel = None
@@ -211,6 +233,16 @@ class Publisher:
             finally:
                 for wait in waits:
                     wait.cancel()
+
+    async def _end_given_up(self, link: Link) -> None:
+        """Close the channel that was given up, if one was; where that takes too long, the link."""
+        channel, self._given_up = self._given_up, None
+        if channel is None or not channel.is_open:
+            return
+        try:
+            await asyncio.wait_for(channel.close(), _CLOSE_TIMEOUT)
+        except TimeoutError:
+            await link.close()
 
     def _on_lost(self, reason: str, ended: asyncio.Event) -> None:
         self._problem = BrokerUnavailable(f"the connection was lost: {reason}")
@@ -261,18 +293,22 @@ class Publisher:
         size = len(publication.body)
         self._in_flight += 1
         self._bytes += size
+        entry.in_window = True
         try:
             channel.publish(publication, lambda verdict, text: self._settled(entry, verdict, text))
             entry.sent = True
         except InvalidMessage as error:
-            self._in_flight -= 1
-            self._bytes -= size
+            self._leave_window(entry)
             self._batches.discard(entry.batch)
             entry.batch.end(error)
 
     def _settled(self, entry: Entry, verdict: Verdict, text: str) -> None:
-        self._in_flight -= 1
-        self._bytes -= len(entry.publication.body)
+        if entry.in_window:
+            entry.in_window = False
+            self._in_flight -= 1
+            self._bytes -= len(entry.publication.body)
+        else:
+            self._overdue.discard(entry)
         if verdict is Verdict.LOST:
             entry.unanswered = True
             self._lost.append(entry)
@@ -287,6 +323,11 @@ class Publisher:
             self._batches.discard(entry.batch)
         if self._waiting:
             self._pump()
+
+    def _leave_window(self, entry: Entry) -> None:
+        entry.in_window = False
+        self._in_flight -= 1
+        self._bytes -= len(entry.publication.body)
 
     def _declares_for(self, entry: Entry) -> bool:
         """Whether what came back is sent again: the queues of joins are made when first needed."""
@@ -338,6 +379,7 @@ class Publisher:
         self._timer = self._loop.call_later(max(0.0, at - monotonic()), self._sweep)
 
     def _sweep(self) -> None:
+        """End what is too late; its place in the window is for others, whatever its queue does."""
         self._timer = None
         now = monotonic() + 0.001
         late = [batch for batch in self._batches if batch.deadline <= now]
@@ -345,13 +387,44 @@ class Publisher:
             for entry in batch.entries:
                 if not entry.finished:
                     entry.finish(self._too_late(entry))
+                if entry.in_window:
+                    self._leave_window(entry)
+                    self._overdue.add(entry)
             self._batches.discard(batch)
         if late:  # without a connection nothing else would take them out
             kept = [entry for entry in self._waiting if not entry.finished]
             self._waiting.clear()
             self._waiting.extend(kept)
+        if self._waiting and late:
+            self._pump()
         if self._batches:
             self._set_timer(min(batch.deadline for batch in self._batches))
+
+    def _look_at_channel(self) -> None:
+        """Give the channel up if it has waited too long for a confirm.
+
+        What its broker has taken, and not confirmed, is in memory there and here; and a queue
+        without a majority may hold back all that comes on the same channel.
+        """
+        self._look = None
+        if not (self._in_flight or self._overdue):
+            return
+        self._look = self._loop.call_later(self._unconfirmed_limit / 2, self._look_at_channel)
+        if self._channel is None or self._link is None or self._link.blocked:
+            self._unconfirmed.clear()
+            return
+        now, seen = monotonic(), self._unconfirmed
+        found = [*self._overdue, *filter(None, map(_oldest_in_window, self._batches))]
+        self._unconfirmed = {entry: seen.get(entry, now) for entry in found}
+        waited = now - min(self._unconfirmed.values(), default=now)
+        if waited >= self._unconfirmed_limit:
+            _log.warning(
+                "publisher: the broker has left publications unconfirmed for %.0f s, and gets a "
+                "new channel (a queue or stream without a majority of its nodes confirms nothing)",
+                waited,
+            )
+            self._given_up, self._channel = self._channel, None
+            self._wake.set()
 
     def _too_late(self, entry: Entry) -> PublishError:
         problem = None
@@ -359,3 +432,11 @@ class Publisher:
             problem = str(self._problem or f"no connection to {self._connector.label}")
         blocked = self._link is not None and self._link.blocked
         return too_late(entry.publication, entry.batch.timeout, entry.sent, blocked, problem)
+
+
+def _oldest_in_window(batch: Batch) -> Entry | None:
+    """The first publication of a call that waits for its confirm; they are sent in order."""
+    for entry in batch.entries:
+        if not entry.finished:
+            return entry if entry.in_window else None
+    return None

@@ -61,6 +61,9 @@ class PublishChannel(Protocol):
     def flush(self) -> None:
         """Send at once what was published."""
 
+    async def close(self) -> None:
+        """Close the channel; what has no answer yet is told to be lost."""
+
 
 class ConsumeChannel(Protocol):
     """A channel that consumes from one or more queues and settles what it delivered."""

@@ -54,6 +54,8 @@ class FakeChannel:
         self.open: deque[tuple[Publication, Settled]] = deque()
         self.most = 0
         self.refuse: Callable[[Publication], Exception | None] = lambda _: None
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
     def publish(self, publication: Publication, settled: Settled) -> None:
         error = self.refuse(publication)
@@ -82,7 +84,12 @@ class FakeChannel:
         settled(verdict, text)
         return publication
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close it, unless the broker does not answer."""
+        await self.may_close.wait()
+        self.end()
+
+    def end(self) -> None:
         """The channel ends; what is open is lost."""
         self.is_open = False
         while self.open:
@@ -221,7 +228,7 @@ class FakeLink:
     async def close(self) -> None:
         self.is_open = False
         for channel in self.channels:
-            channel.close()
+            channel.end()
         for consuming in self.consuming:
             consuming.is_open = False
 
@@ -235,7 +242,7 @@ class FakeLink:
             if consuming.is_open:
                 consuming.end(reason)
         for channel in self.channels:
-            channel.close()
+            channel.end()
         for callback in self._on_lost:
             callback(reason)
 

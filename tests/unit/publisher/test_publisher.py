@@ -121,7 +121,7 @@ async def test_a_channel_that_ends_is_opened_again_on_its_connection(
 
     connector.answer = Verdict.CONFIRMED
     first.settle(Verdict.RETURNED, "no exchange")
-    first.close()
+    first.end()
 
     [error, none] = await result(future)
     assert isinstance(error, Unroutable)
