@@ -14,6 +14,8 @@ from rmqwork.types import Evidence
 
 _PACKAGE: Final = os.path.join(sys.modules[__name__.partition(".")[0]].__path__[0], "")
 """The directory of the whole package, wherever in it this module is."""
+_EXAMPLE: Final = f"{os.sep}demo{os.sep}"
+"""The part of the package that is an app, as users write them: its frames are for its readers."""
 _MACHINERY: Final = (contextlib.__file__, importlib.__file__)
 _THEIRS: Final = tuple(
     part.replace("/", os.sep) for part in ("/fast_depends/", "/anyio/", "/asyncio/base_events.py")
@@ -49,8 +51,10 @@ def is_ours(filename: str) -> bool:
     Args:
         filename: of a frame's code.
     """
+    if filename.startswith(_PACKAGE):
+        return _EXAMPLE not in filename[len(_PACKAGE) :]
     return (
-        filename.startswith((_PACKAGE, "<frozen importlib"))
+        filename.startswith("<frozen importlib")
         or filename in _MACHINERY
         or any(part in filename for part in _THEIRS)
     )
