@@ -8,56 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rmqwork import (
-    ConfigurationError,
-    Context,
-    FailedTask,
-    InvalidMessage,
-    TaskMessage,
-    chain,
-    chord,
-    group,
-)
+from rmqwork import ConfigurationError, InvalidMessage, chain, group
 from rmqwork._canvas.freeze import freeze, replacement
-from rmqwork._results.group import GroupResult
-from rmqwork._workflows.document import detach
+from tests.unit.canvas.frozen import Resize, plain, task
 
-
-class Resize(TaskMessage, name="images.resize", queue="high", version=2):
-    width: int
-
-
-@pytest.fixture(autouse=True)
-def tasks(app):
-    @app.task
-    def add(x: int, y: int) -> int:
-        return x + y
-
-    @app.task(queue="high")
-    def total(numbers: list[int]) -> int:
-        return sum(numbers)
-
-    @app.task
-    def resize(message: Resize, ctx: Context) -> Resize:
-        return message
-
-    @app.task
-    def at(moment: datetime, data: bytes = b"") -> int:
-        return 1
-
-    @app.task
-    def on_error(failed: FailedTask) -> None: ...
-
-
-def task(app, name):
-    return app.tasks[f"shop.{name}"]
-
-
-def plain(node):
-    """A node without its ids, its app and moments."""
-    if isinstance(node, dict):
-        return {k: plain(v) for k, v in node.items() if k not in ("id", "app_id", "expires_at")}
-    return [plain(one) for one in node] if isinstance(node, list) else node
+pytestmark = pytest.mark.usefixtures("tasks")
 
 
 def test_a_chain_is_frozen_with_ids_routes_and_open_arguments(app):
@@ -130,80 +85,6 @@ def test_options_of_calls_and_of_the_whole(app):
     assert freeze(group(add.s(1, 1)).set(task_id="mine").work)["id"] == "mine"
     with pytest.raises(ConfigurationError, match="unknown option 'countdwon'"):
         freeze(whole.set(countdwon=1).work)
-
-
-def test_links_of_calls_and_of_the_whole(app):
-    add, total, on_error = (task(app, name) for name in ("add", "total", "on_error"))
-    call = add.s(1, 1).link(add.s(2) | add.s(3)).link_error(on_error.s())
-    node = freeze(call.work)
-    assert [len(one["chain"]) for one in node["link"]] == [2]
-    assert node["link_error"][0]["into"] == "failed"
-    node = freeze(chord([add.s(1, 1)], total.s()).link(add.s(1)).link_error(on_error.s()).work)
-    assert [one["task"] for one in node["link"]] == ["shop.add"]
-    assert [one["task"] for one in node["link_error"]] == ["shop.on_error"]
-    node = freeze(group(add.s(1, 1)).link(total.s()).work)  # the list of their values
-    assert (list(node), list(node["chain"][0])) == (["chain", "link"], ["group", "id"])
-
-
-def test_a_call_with_links_is_published_with_its_workflow(app, port):
-    add, on_error = task(app, "add"), task(app, "on_error")
-    result = add.apply_async((1, 1), link=add.s(2), link_error=[on_error.s(), on_error.s()])
-    add.options(link=add.s(5)).delay(1, 1)
-    add.s(1, 1).link(add.s(7)).delay()
-    documents = [detach(one.headers, one.body)[0] for one in port.sent]
-    assert [len(one.link_error) for one in documents] == [2, 0, 0]
-    assert [one.link[0]["body"] for one in documents] == [{"y": 2}, {"y": 5}, {"y": 7}]
-    assert len({one.id for one in documents}) == 3
-    assert [child.id for child in result.children] == [documents[0].link[0]["id"]]
-
-
-def test_what_is_published_first_and_its_results(app, port):
-    add, total = task(app, "add"), task(app, "total")
-    result = (add.s(2, 2) | add.s(4) | add.s(8)).delay()
-    assert [one.type for one in port.sent] == ["shop.add"]
-    assert result.parent.parent.id == port.sent[0].message_id
-    assert result.parent.parent.parent is None
-
-    port.sent.clear()
-    result = (group(add.s(n, n) for n in range(3)) | total.s()).apply_async(countdown=60)
-    assert [one.type for one in port.sent] == ["rmqwork.join", *["shop.add"] * 3]
-    assert all(one.due for one in port.sent[1:])
-    assert isinstance(result.parent, GroupResult)
-    assert [child.id for child in result.parent] == [one.message_id for one in port.sent[1:]]
-
-    port.sent.clear()
-    results = app.publish_many([add.s(1, 1), add.s(1, 1) | add.s(2), add.starmap([(1, 2)])])
-    assert len(results) == len(port.sent) == 3
-    assert results[1].parent.id == port.sent[1].message_id
-    assert (group().delay().children, chain().delay().get()) == ((), None)
-    assert add.s(3).delay(4).task == "shop.add"
-    assert json.loads(port.sent[-1].body) == {"x": 4, "y": 3}
-
-
-def test_children_of_a_chain_are_what_it_is_linked_to(app, port):
-    add, total = task(app, "add"), task(app, "total")
-
-    result = (add.s(1, 1) | add.s(2)).link(add.s(100)).link(add.s(200)).delay()
-
-    assert [child.task for child in result.children] == ["shop.add", "shop.add"]
-    workflow = str(port.sent[0].headers)
-    assert all(child.id in workflow for child in result.children)
-    assert result.parent.children == ()
-    joined = group(add.s(n, n) for n in range(3)).link(total.s()).delay()
-    assert len(joined.children) == 3  # its members
-    with pytest.raises(ConfigurationError, match="link takes one signature"):
-        add.s(1, 1).link([add.s(1)])
-
-
-async def test_the_twins_for_asyncio(app, port):
-    add = task(app, "add")
-    await (add.s(2, 2) | add.s(4)).adelay()
-    await add.s(2).adelay(3)
-    await add.s(2).aapply_async(3, queue="high")
-    await group(add.s(1, 1), add.s(2, 2)).aapply_async()
-    await app.apublish_many([group(add.s(1, 1), add.s(2, 2))])
-    assert len(port.sent) == 7
-    assert port.sent[2].routing_key == "high"
 
 
 def test_a_replacement_ends_in_the_task_that_it_replaces(app):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import rmqwork._worker.starting
-from rmqwork._worker.model.options import WorkerOptions, parse_queues
+from rmqwork._worker.model.options import WorkerOptions
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
@@ -65,13 +65,6 @@ def test_the_help_explains_the_exit_codes(run: Run) -> None:
     _, out, _ = run("worker", "--help")
     for code in "01234":
         assert f"\n    {code}  " in out
-
-
-def test_queues_in_strict_order_or_by_weight() -> None:
-    assert parse_queues("a") == [("a", None)]
-    assert parse_queues("a, b") == [("a", None), ("b", None)]
-    assert parse_queues("a:3,b:1") == [("a", 3), ("b", 1)]
-    assert parse_queues("urn:x:3") == [("urn:x", 3)]
 
 
 @pytest.mark.parametrize("option", ["--grace", "--broker-wait"])

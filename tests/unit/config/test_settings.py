@@ -173,3 +173,8 @@ def test_an_app_takes_the_settings_by_name_in_the_types_that_they_have():
         as_text = {"compress_above", "max_memory"}  # "10kB"
         also = str | None if name in as_text else None
         assert taken == settings[name] | also, name
+
+
+def test_no_password_is_shown():
+    settings = load_settings({"results": "redis://:secret@h/0"}, {})
+    assert "secret" not in repr(settings)

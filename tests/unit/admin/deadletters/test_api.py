@@ -1,13 +1,22 @@
-"""Replay beside tasks that run: a step of a workflow goes on, a retried message tells its story."""
+"""Dead letters of an app: replayed beside tasks that run, grouped, exported; blocking and not."""
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from tenacity import wait_fixed
 
 from rmqwork import App, Retry
+from rmqwork._admin.deadletters.api import DeadLetters
+from rmqwork._admin.deadletters.selection import Selection
 from rmqwork._messages.history import steps
-from rmqwork.deadletters import DeadLetters
+from rmqwork._topology.topology import Queue
+from rmqwork._transport.memory.broker import MemoryBroker
+from rmqwork._transport.memory.connector import MemoryConnector
+from rmqwork.errors import ConfigurationError
 from rmqwork.testing.kit import memory
+from tests.unit.admin.deadletters.dead_letters import fill, published
 
 
 def test_a_step_that_is_replayed_goes_on_with_its_workflow() -> None:
@@ -55,3 +64,62 @@ def test_what_fails_again_after_a_replay_tells_of_both() -> None:
         assert [step.what for step in steps(letter.headers)] == ["ValueError: 1", "replayed"]
         (group,) = DeadLetters.of(app).groups()
         assert group.where.endswith("in fails")
+
+
+COUNT = 12
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    return MemoryBroker("replaying")
+
+
+@pytest.fixture
+def connector(broker: MemoryBroker) -> MemoryConnector:
+    return MemoryConnector(broker)
+
+
+@pytest.fixture
+async def letters(connector: MemoryConnector) -> DeadLetters:
+    kinds = ("ValueError", "KeyError", "OSError")
+    await fill(
+        connector,
+        [published(n, rmqwork_error_type=kinds[n % 3]) for n in range(COUNT)],
+        Queue("q"),
+        Queue("p"),
+    )
+    return DeadLetters(connector, ["q"])
+
+
+async def ids(letters: DeadLetters) -> list[str]:
+    return [letter.id or "" for letter in await letters.aread()]
+
+
+async def test_groups_and_export(letters: DeadLetters) -> None:
+    groups = await letters.agroups()
+    assert [(group.count, group.key.error_type) for group in groups] == [
+        (4, "KeyError"),
+        (4, "OSError"),
+        (4, "ValueError"),
+    ]
+    lines = await letters.aexport(Selection(groups=[groups[1].id]))
+    assert len(lines) == 4
+    await letters.apurge(Selection())
+    done = await letters.aload(lines)
+    assert done.published == len(await ids(letters)) == 4
+
+
+async def test_a_blocking_verb_on_an_event_loop_names_its_twin(letters: DeadLetters) -> None:
+    with pytest.raises(ConfigurationError, match=r"await DeadLetters.agroups\(\)"):
+        letters.groups()
+
+
+def test_blocking_verbs() -> None:
+    connector = MemoryConnector(MemoryBroker("blocking"))
+    asyncio.run(fill(connector, [published(1), published(2)]))
+    letters = DeadLetters(connector, ["q"])
+    assert len(letters.read()) == letters.groups()[0].count == len(letters.export()) == 2
+    assert letters.replay(Selection(ids=["id2"])).replayed == 1
+    lines = letters.export()
+    assert letters.purge(Selection()) == 1
+    assert letters.load(lines).published == 1

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from rmqwork._admin.deadletters.fingerprint import innermost, trail
 from rmqwork._admin.deadletters.groups import Groups, group_of
 from tests.unit.admin.deadletters.dead_letters import TRACEBACK, letter
 
@@ -40,18 +39,6 @@ def test_without_a_traceback_the_message_counts_but_not_its_values() -> None:
 
     assert of("width 7 of 'a' is wrong") == of("width 12 of 'b' is wrong\nmore")
     assert of("width 7 of 'a' is wrong") != of("height 7 of 'a' is wrong")
-
-
-def test_recursion_and_a_traceback_that_was_cut() -> None:
-    frame = '  File "/app/a.py", line {}, in again\n    again()\n'
-    deep = "".join(frame.format(line) for line in range(500))
-    assert trail(deep, "") == trail("… " + deep[-5000:], "") == trail(frame.format(1), "")
-
-
-def test_frames_of_grouped_exceptions_are_seen() -> None:
-    told = '  | Traceback\n    |   File "/app/b.py", line 9, in deep\n    | ValueError: x\n'
-    assert innermost(told) == "b.py:9 in deep"
-    assert innermost("nothing") == ""
 
 
 def test_counts_and_times() -> None:

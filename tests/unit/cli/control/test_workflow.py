@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from rmqwork._cli.control.inspect import _split
 from rmqwork._cli.control.workflow import show_workflow
-from rmqwork.errors import ConfigurationError
 
 
 def answers() -> list[dict[str, Any]]:
@@ -42,22 +40,3 @@ def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_of_it_is_in_a_workers_hands(capsys: pytest.CaptureFixture[str]) -> None:
     assert show_workflow("gone", answers(), as_json=False) == 1
     assert "waits in a queue" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "found"),
-    [
-        ((), (None, "workers", None)),
-        (("shop:app", "tasks"), ("shop:app", "tasks", None)),
-        (("workflow", "wf"), (None, "workers", "wf")),
-        (("shop:app", "workflow", "tasks"), ("shop:app", "workers", "tasks")),
-    ],
-)
-def test_the_arguments(arguments: tuple[str, ...], found: object) -> None:
-    assert _split(arguments) == found
-
-
-@pytest.mark.parametrize("arguments", [("a", "b"), ("shop:app", "workflow"), ("workflow",)])
-def test_other_arguments_are_refused(arguments: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigurationError, match="workflow ID"):
-        _split(arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from rmqwork._cli.dlq.letters import Collection, letter_to_json
-from rmqwork._cli.dlq.showing import story
 from rmqwork._messages.dead_letter import DeadLetter, dead_letter
 from rmqwork.types import Delivery
 
@@ -73,29 +72,3 @@ def test_a_letter_as_json_has_its_body_byte_for_byte() -> None:
     assert (values["body"], values["body_base64"]) == (None, "/wA=")
     assert values["headers"]["odd"] == "/g=="
     json.dumps(values)
-
-
-def test_the_story_of_a_letter() -> None:
-    told = story(
-        letter(
-            body=b'{"a":{"b":1}}',
-            rmqwork_error_message="bad \x1b[31mwidth",
-            rmqwork_error_traceback="Traceback:\n  line\x1b[2J\nValueError: bad",
-            rmqwork_exchange="rmqwork.tasks",
-            tenant="t\x07",
-        )
-    )
-    assert "\x1b" not in told
-    assert "\x07" not in told
-    assert '  {\n    "a": {\n      "b": 1\n    }\n  }' in told
-    assert "error      ValueError: bad \\x1b[31mwidth" in told
-    assert "exchange 'rmqwork.tasks', routing key 'q.dlq'" in told
-    assert "    line\\x1b[2J" in told
-    assert "tenant            t\\x07" in told
-
-
-def test_the_story_of_bytes_that_are_no_text() -> None:
-    told = story(letter(body=b"\x00\xffABC" * 1000))
-    assert "00000000  00 ff 41 42 43 00 ff 41 42 43 00 ff 41 42 43 00  ..ABC..ABC..ABC." in told
-    assert "… 2952 bytes more" in told
-    assert "  [[[[" in story(letter(body=b"[" * 50_000))

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from rmqwork._worker.ipc.crash_log import LOG_SIZE, SIZE, CrashLog, CrashReport, LastLines
-from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.ipc.start_marks import Marks, create, size
-from rmqwork._worker.model.held import HeldDelivery
-from rmqwork._worker.policy.crash_policy import crash_evidence
-from rmqwork._worker.policy.decide import PublishThenAck, decide
-from rmqwork.types import Evidence, Failure, Reason
-from tests.unit.fakes import delivery
 
 FAULT = """Fatal Python error: Segmentation fault
 
@@ -101,32 +95,3 @@ def test_of_a_crash_the_thread_that_crashed_is_told(memory: int):
     assert told.endswith("line 12 in resize")
     assert "_receive" not in told
     remains.close()
-
-
-@pytest.mark.parametrize(
-    ("death", "says", "headers"),
-    [
-        (
-            Death(1, None, 11, 123_456_789),
-            "killed by SIGSEGV (peak memory 123 MB)",
-            {"rmqwork-error-signal": "SIGSEGV", "rmqwork-error-peak-memory": 123_456_789},
-        ),
-        (Death(1, 9, None), "exit code 9", {"rmqwork-error-exit-code": 9}),
-        (Death(1, None, 9), "too little memory", {"rmqwork-error-signal": "SIGKILL"}),
-    ],
-)
-def test_a_dead_letter_tells_how_the_process_died(death: Death, says: str, headers: object):
-    evidence = crash_evidence(death)
-    held = HeldDelivery(1, delivery(), "q", "id", 3, "thread")
-
-    decision = decide(held, Failure(0.0, Reason.WORKER_CRASHED, evidence), "host")
-
-    assert isinstance(decision, PublishThenAck)
-    sent = decision.publication.headers
-    assert says in str(sent["rmqwork-error-message"])
-    facts = ("signal", "exit-code", "peak-memory")
-    assert {k: v for k, v in sent.items() if k.endswith(facts)} == headers
-
-
-def test_evidence_without_facts_adds_no_header():
-    assert Evidence("ValueError", "no").facts == ()

@@ -13,7 +13,6 @@ from rmqwork._worker.consume import queues
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.consume.queues import FirstDeliveryRequeue
 from rmqwork._worker.model.consumed import Consumed
-from rmqwork._worker.policy.crash_policy import died_in_place, is_suspect_in_place
 from rmqwork.types import Delivery
 from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
 
@@ -160,14 +159,3 @@ async def test_nothing_is_given_back_on_a_channel_that_is_gone(monkeypatch: pyte
     first.end()
 
     assert channel.log == []
-
-
-@pytest.mark.parametrize(
-    ("server", "alone", "given_up"), [((4, 3, 6), 2, 10), ((4, 2, 0), 10, 20), ((3, 10, 8), 10, 20)]
-)
-def test_who_is_to_blame_in_a_partition(server: tuple[int, ...], alone: int, given_up: int):
-    assert not is_suspect_in_place(alone - 1, server)
-    assert is_suspect_in_place(alone, server)
-    assert died_in_place(given_up - 1, 3, server) is None
-    assert died_in_place(given_up, 3, server) is not None
-    assert died_in_place(given_up, given_up + 1, server) is None

@@ -1,0 +1,29 @@
+"""What the demo publishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("PIL")
+
+from rmqwork._cli.demo.app import MakePortrait, MakeThumbnail
+from rmqwork._cli.demo.load import prepare
+
+
+def test_a_load_has_something_of_everything(tmp_path: Path) -> None:
+    count = 0
+
+    def drawn() -> None:
+        nonlocal count
+        count += 1
+
+    load = prepare(40, tmp_path, "http://source", drawn)
+
+    assert len(load.messages) == count == 40
+    assert load.dead >= 3
+    assert load.retries >= 5, "one flaky source, and one that is gone with its four retries"
+    assert {type(message) for message in load.messages} == {MakePortrait, MakeThumbnail}
+    assert len({message.name for message in load.messages}) == 40
+    assert load.bytes > 40 * 1000
