@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -150,10 +150,7 @@ class ExecutorRuntime:
 
     def cancel_left(self) -> None:
         """Cancel what still runs on the event loop, when nothing is served any more."""
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(_cancel(asyncio.all_tasks(self._loop)))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
     def close(self, timeout: float) -> None:
@@ -222,6 +219,12 @@ class ExecutorRuntime:
 
     def _give_back(self, numbers: list[int]) -> None:
         self.outlet.send((("back", numbers),))
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _acquire_twice(ended: asyncio.Semaphore) -> None:
