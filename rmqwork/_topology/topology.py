@@ -16,6 +16,7 @@ from rmqwork._topology.partitions import (
     Partitioning,
     check_key,
     check_partitions,
+    partition_of,
     partition_queues,
 )
 from rmqwork.errors import ConfigurationError
@@ -182,6 +183,24 @@ class Queue:
             raise ConfigurationError(
                 f"queue {self.name!r}: partition_key is for partitions=…, which it has not"
             )
+
+    def partition_of(self, key: str | int) -> int:
+        """Return the number of the partition that a key leads to.
+
+        It is the same in every process, version and language: the first 8 bytes of SHA-256 of the
+        key's UTF-8 text, as an unsigned big-endian number, modulo the number of partitions.
+
+        Args:
+            key: a text or an integer; 7 and ``"7"`` are one key.
+
+        Raises:
+            ConfigurationError: the queue has no partitions.
+        """
+        if self.partitions is None:
+            raise ConfigurationError(
+                f"queue {self.name!r} has no partitions: give it Queue({self.name!r}, partitions=…)"
+            )
+        return partition_of(key, self.partitions)
 
     @property
     def partitioning(self) -> Partitioning | None:

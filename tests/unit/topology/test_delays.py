@@ -139,3 +139,11 @@ def test_what_is_for_another_exchange_names_it():
 
 def test_a_delay_beyond_the_longest_is_the_longest():
     assert entry("", 2 * MAX_DELAY) == enter(MAX_DELAY)
+
+
+def test_the_example_of_the_page() -> None:
+    """docs/how-to/topology.md: 12 units of 25 ms are level 3 (8) and level 2 (4)."""
+    first, headers = enter(0.3)
+
+    assert first == "rmqwork.delay.v1.03"
+    assert sorted(headers) == ["rmqwork-d2", "rmqwork-d3"]

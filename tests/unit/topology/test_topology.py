@@ -209,3 +209,11 @@ def test_similar_names_do_not_clash():
 def test_a_comma_separates_names_and_is_in_none():
     with pytest.raises(ConfigurationError, match=r"queue 'a,b'.*no comma"):
         Queue("a,b")
+
+
+def test_a_queue_tells_the_partition_of_a_key() -> None:
+    queue = Queue("orders", partitions=8)
+
+    assert queue.partition_of(7) == queue.partition_of("7") == 6
+    with pytest.raises(ConfigurationError, match="'mails' has no partitions"):
+        Queue("mails").partition_of(7)
