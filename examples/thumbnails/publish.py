@@ -12,12 +12,11 @@ import os
 import sys
 from pathlib import Path
 
-from rmqwork._cli.demo.acts import play_with_others
 from rmqwork._cli.demo.app import FOLDER_VARIABLE
-from rmqwork._cli.demo.report import report
-from rmqwork._cli.demo.screen import screen
+from rmqwork._cli.demo.report import report, screen
+from rmqwork._cli.demo.run import draw, play
+from rmqwork._cli.demo.setup import Setup
 from rmqwork._cli.demo.source import FlakySource
-from rmqwork._cli.demo.stage import Stage
 
 
 def main() -> int:
@@ -26,12 +25,12 @@ def main() -> int:
     thumbnails = Path(os.environ.get(FOLDER_VARIABLE, ".rmqwork/thumbnails")).resolve()
     images = thumbnails / "images"
     images.mkdir(parents=True, exist_ok=True)
-    host = os.environ.get("SOURCE_HOST", "localhost")
-    with FlakySource(images, host) as source:
+    here = screen()
+    with FlakySource(images, os.environ.get("SOURCE_HOST", "localhost")) as source:
         url = os.environ.get("RMQWORK_BROKER", "amqp://guest:guest@localhost:5672/")
-        stage = Stage(url, images, thumbnails, thumbnails, source.url, screen())
-        played = asyncio.run(play_with_others(stage, count))
-    return 0 if report(stage.screen, played) else 1
+        setup = Setup(url, images, thumbnails, thumbnails, source.url)
+        played = asyncio.run(play(setup, here, draw(setup, here, count), own_workers=False))
+    return 0 if report(here, played) else 1
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import pytest
 
 from rmqwork._cli.program import main
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import Rabbit, manage
-from tests.waiting import until
+from tests.acceptance.support import Rabbit, manage, until
 
 APP = """
 from rmqwork import App, Queue

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.acceptance.support import Scene, figure
-from tests.waiting import until
+from tests.acceptance.support import Scene, figure, until
 
 
 def test_after_max_tasks_with_nothing_lost_or_run_twice(vhost_url: str, tmp_path: Path):

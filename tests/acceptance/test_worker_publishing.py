@@ -14,8 +14,7 @@ import pytest
 from rmqwork.errors import PublishError
 from rmqwork.testing.broker import Broker, vhost
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import Scene, figure
-from tests.waiting import until
+from tests.acceptance.support import Scene, figure, until
 
 THREADS, EACH = 16, 1000
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import Scene, figure
-from tests.waiting import until
+from tests.acceptance.support import Scene, figure, until
 
 HIGH, LOW = "high_priority", "low_priority"
 

@@ -27,15 +27,17 @@ from pydantic import BaseModel, Field
 from tenacity import wait_exponential, wait_random
 
 from rmqwork import App, Context, Middleware, Queue, Reject, Retry, TaskMessage
-from rmqwork._cli.demo.ledger import LedgerWriter
+from rmqwork._cli.demo.ledger import LedgerWriter, Line
 from rmqwork.types import Outcome, RetryOutcome
 
+HIGH: Final = "high_priority"
+LOW: Final = "low_priority"
 FOLDER_VARIABLE: Final = "THUMBNAILS_FOLDER"
 _DEFAULT_FOLDER: Final = ".rmqwork/thumbnails"
 _FETCH_TIMEOUT: Final = 10.0  # seconds
 
 
-class MakeThumbnail(TaskMessage, name="thumbnails.make", queue="low_priority"):
+class MakeThumbnail(TaskMessage, name="thumbnails.make", queue=LOW):
     """Make a thumbnail of an image whose bytes are somewhere else."""
 
     name: str = Field(pattern=r"^[\w-]+$")
@@ -44,7 +46,7 @@ class MakeThumbnail(TaskMessage, name="thumbnails.make", queue="low_priority"):
     width: int = Field(default=128, gt=0, le=1024)
 
 
-class MakePortrait(TaskMessage, name="thumbnails.portrait", queue="high_priority"):
+class MakePortrait(TaskMessage, name="thumbnails.portrait", queue=HIGH):
     """Make a square thumbnail of a small image that travels in the message (as base64)."""
 
     name: str = Field(pattern=r"^[\w-]+$")
@@ -78,7 +80,7 @@ class Studio:
 
 def ledger_path(folder: Path) -> Path:
     """Where in a folder the ledger is."""
-    return folder / "ledger.tsv"
+    return folder / "ledger.jsonl"
 
 
 class NoteRetries(Middleware):
@@ -87,13 +89,13 @@ class NoteRetries(Middleware):
     def after_execute(self, ctx: Context[Studio], outcome: Outcome) -> None:
         """Note one run."""
         if isinstance(outcome, RetryOutcome):
-            ctx.state.ledger.write("retry", ctx.task_id, ctx.queue, ctx.attempt)
+            ctx.state.ledger.write(Line("retry", ctx.task_id, ctx.queue, ctx.attempt))
 
 
 app = App(
     "thumbnails",
-    queues=[Queue("high_priority"), Queue("low_priority")],
-    default_queue="low_priority",
+    queues=[Queue(HIGH), Queue(LOW)],
+    default_queue=LOW,
     middleware=[NoteRetries()],
 )
 
@@ -166,5 +168,5 @@ def store(image: Image.Image, name: str, ctx: Context[Studio]) -> Thumbnail:
     draft = path.with_suffix(f".{ctx.task_id}-{ctx.attempt}.part")
     image.save(draft, "JPEG")
     draft.replace(path)
-    ctx.state.ledger.write("done", ctx.task_id, ctx.queue, ctx.attempt, name)
+    ctx.state.ledger.write(Line("done", ctx.task_id, ctx.queue, ctx.attempt, name))
     return Thumbnail(path=str(path), width=image.width, height=image.height)

@@ -8,8 +8,7 @@ import random
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -27,14 +26,6 @@ _FAST: Final[dict[str, dict[str, int]]] = {
 }
 _BATCH: Final = 50
 _SHAPES: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One image to be drawn: its name without a suffix, and the seed of its looks."""
-
-    name: str
-    seed: int
 
 
 @lru_cache(maxsize=32)
@@ -77,31 +68,24 @@ def portrait(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_batch(folder: str, orders: Sequence[Order]) -> list[str]:
-    """Draw images into a folder; returns their paths, in the order of the orders."""
-    paths = []
-    for order in orders:
-        data, suffix = encoded(order.seed)
-        path = Path(folder, f"{order.name}.{suffix}")
-        path.write_bytes(data)
-        paths.append(str(path))
-    return paths
+def write_image(folder: str, seed: int) -> Path:
+    """Draw an image into a folder, named by its seed; return its path."""
+    data, suffix = encoded(seed)
+    path = Path(folder, f"{seed:06d}.{suffix}")
+    path.write_bytes(data)
+    return path
 
 
-def write_images(folder: Path, orders: Sequence[Order]) -> Iterator[tuple[Order, Path]]:
-    """Draw images into a folder, on all cores; yields each with its path."""
-    batches = [orders[start : start + _BATCH] for start in range(0, len(orders), _BATCH)]
-    if not batches:
-        return
+def write_images(folder: Path, seeds: Sequence[int]) -> Iterator[Path]:
+    """Draw images into a folder, on all cores; yield their paths in the order of the seeds."""
     # Not "fork": this process may have threads already.
-    processes = min(os.cpu_count() or 1, len(batches))
     pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+        min(os.cpu_count() or 1, 1 + len(seeds) // _BATCH),
+        get_context("spawn"),
+        signal.signal,
+        (signal.SIGINT, signal.SIG_IGN),
     )
     try:
-        written = pool.map(write_batch, [str(folder)] * len(batches), batches)
-        for batch, paths in zip(batches, written, strict=True):
-            for order, path in zip(batch, paths, strict=True):
-                yield order, Path(path)
+        yield from pool.map(partial(write_image, str(folder)), seeds, chunksize=_BATCH)
     finally:
         pool.shutdown(cancel_futures=True)

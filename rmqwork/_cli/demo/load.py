@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple
 
 from rmqwork._cli.demo.app import MakePortrait, MakeThumbnail
-from rmqwork._cli.demo.images import Order, portrait, write_images
+from rmqwork._cli.demo.images import portrait, write_images
 
 Fate = Literal["portrait", "file", "flaky", "gone", "noise", "torn"]
 """What a message meets: a good portrait, a good file, a source that is busy a few times, one that
@@ -24,11 +24,20 @@ MIX: Final[dict[Fate, int]] = {
     "torn": 15,
 }
 """How many of each in a thousand."""
-_SURE: Final = len(get_args(Fate))
+_DEAD: Final = ("gone", "noise", "torn")
 _BUSY: Final = (1, 1, 1, 2, 2, 3)
 _SEED: Final = 20
 
 Message = MakePortrait | MakeThumbnail
+
+
+class Drawn(NamedTuple):
+    """A message, what must become of it, and the bytes of its image."""
+
+    message: Message
+    dead: bool
+    retries: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +49,46 @@ class Load:
     retries: int
     bytes: int
 
+    @classmethod
+    def of(cls, drawn: Iterable[Drawn]) -> Load:
+        """Put together what was drawn, in another order."""
+        all_of = list(drawn)
+        random.Random(_SEED).shuffle(all_of)
+        return cls(
+            messages=[one.message for one in all_of],
+            dead=sum(one.dead for one in all_of),
+            retries=sum(one.retries for one in all_of),
+            bytes=sum(one.size for one in all_of),
+        )
+
 
 def fates(count: int, rng: random.Random) -> list[Fate]:
-    """What each of ``count`` messages meets; each fate is met if there are enough messages."""
-    sure: list[Fate] = list(MIX) if count >= _SURE else []
+    """Draw what each of ``count`` messages meets; each fate is met if there are enough messages."""
+    sure: list[Fate] = list(MIX) if count >= len(MIX) else []
     drawn = rng.choices(list(MIX), list(MIX.values()), k=count - len(sure))
     rng.shuffle(mixed := sure + drawn)
     return mixed
 
 
-def prepare(count: int, folder: Path, source_url: str, drawn: Callable[[], None]) -> Load:
-    """Draw the images into a folder and write the messages.
+def prepare(count: int, folder: Path, source_url: str) -> Iterator[Drawn]:
+    """Draw the images into a folder, and make the messages about them.
 
     Args:
-        count: of messages.
-        folder: for the images; the source behind ``source_url`` serves it.
-        source_url: of a `FlakySource`.
-        drawn: called after each message.
+        count: number of messages.
+        folder: folder of the images; the source behind ``source_url`` serves it.
+        source_url: address of a `FlakySource`.
     """
     rng = random.Random(_SEED)
-    orders: list[Order] = []
-    fate_of: dict[str, Fate] = {}
-    messages: list[Message] = []
-    size = 0
-    for number, fate in enumerate(fates(count, rng)):
-        name = f"{number:06d}"
-        fate_of[name] = fate
+    fate_of = dict(enumerate(fates(count, rng)))
+    for number, fate in fate_of.items():
         if fate == "portrait":
             image = portrait(number)
-            size += len(image)
-            messages.append(MakePortrait(name=f"portrait-{name}", image=image))
-            drawn()
-        else:
-            orders.append(Order(name, number))
-    retries = 0
-    for order, path in write_images(folder, orders):
-        message, refusals = _about(path, fate_of[order.name], source_url, rng)
-        size += path.stat().st_size
-        retries += refusals
-        messages.append(message)
-        drawn()
-    rng.shuffle(messages)
-    dead = sum(fate in ("gone", "noise", "torn") for fate in fate_of.values())
-    return Load(messages, dead, retries, size)
+            message = MakePortrait(name=f"portrait-{number:06d}", image=image)
+            yield Drawn(message, False, 0, len(image))
+    pictures = [number for number, fate in fate_of.items() if fate != "portrait"]
+    for number, path in zip(pictures, write_images(folder, pictures), strict=True):
+        about, retries = _about(path, fate_of[number], source_url, rng)
+        yield Drawn(about, fate_of[number] in _DEAD, retries, path.stat().st_size)
 
 
 def _about(path: Path, fate: Fate, url: str, rng: random.Random) -> tuple[MakeThumbnail, int]:
@@ -99,8 +105,3 @@ def _about(path: Path, fate: Fate, url: str, rng: random.Random) -> tuple[MakeTh
     elif fate == "gone":
         return MakeThumbnail(name=name, source=f"{url}/gone/{path.name}"), 4
     return MakeThumbnail(name=name, source=str(path)), 0
-
-
-def thumbnails(folder: Path) -> Iterator[Path]:
-    """The thumbnails in a folder."""
-    return folder.glob("*.jpg")

@@ -10,8 +10,7 @@ from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.until_confirmed import Remaining, UntilConfirmed
 from rmqwork.errors import ConfigurationError, Nacked, PublishError, Unroutable
 from rmqwork.types import Publication
-from tests.unit.fakes import publication, turns
-from tests.waiting import auntil
+from tests.unit.fakes import publication, turns, until
 
 
 class Submitted:
@@ -77,7 +76,7 @@ class Harness:
         self.publishing.publish(publications, self.purpose)
 
     async def tried(self, number: int) -> None:
-        await auntil(lambda: len(self.publisher.batches) == number)
+        await until(lambda: len(self.publisher.batches) == number)
 
     def _pause(self, failed: int) -> float:
         self.failed.append(failed)
@@ -143,7 +142,7 @@ async def test_it_ends_when_it_is_enough(harness: Harness):
     harness.publish("a")
 
     harness.publisher.answer(Nacked("full"))
-    await auntil(lambda: harness.purpose.rests == [["a"]])
+    await until(lambda: harness.purpose.rests == [["a"]])
     await turns()
 
     assert (len(harness.publisher.batches), harness.purpose.confirmations) == (1, 0)
@@ -159,6 +158,6 @@ async def test_the_topology_is_declared_again_for_what_has_nowhere_to_go(
 
     harness.publisher.answer(Unroutable("no queue"))
     await harness.tried(3)
-    await auntil(lambda: harness.repairs == 1)
+    await until(lambda: harness.repairs == 1)
 
     assert "could not be declared again: may not" in caplog.text
