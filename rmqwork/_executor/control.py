@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import select
-import signal
 import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final, Protocol
 
-from rmqwork._executor.control_writer import EXIT_WORKER_GONE, ControlWriter
+from rmqwork._executor.control_writer import ControlWriter
 from rmqwork._executor.inbox import Inbox
 from rmqwork._executor.pipe_publisher import PipePublisher
 from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker
@@ -38,6 +35,9 @@ class ControlHooks(Protocol):
 
     def inbox_ended(self) -> None:
         """An inbox that this thread reads has come to its end."""
+
+    def worker_ended(self) -> None:
+        """The worker process is gone: nobody is there to take an outcome."""
 
 
 class ControlThread(threading.Thread):
@@ -72,25 +72,30 @@ class ControlThread(threading.Thread):
         self._poller.register(sock, select.POLLIN)
 
     def run(self) -> None:
-        """Serve until the worker process is gone, or this one."""
+        """Serve until the worker process is gone."""
         control = self._sock.fileno()
         while True:
             for fd, _ in self._poller.poll(_TICK):
                 if fd == control:
-                    self._receive()
+                    if not self._receive():
+                        return
                 elif inbox := self._draining.get(fd):
                     self._drain(fd, inbox)
             self._publisher.expire(time.monotonic())
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Obey what has come; False when the worker process is gone."""
         try:
             data = self._sock.recv(READ_SIZE)
         except OSError:
             data = b""
         if not data:
-            self._worker_is_gone()
+            self._publisher.abandon("the worker process is gone")
+            self._hooks.worker_ended()
+            return False
         for message in self._unpacker.feed(data):
             self._obey(message)
+        return True
 
     def _obey(self, message: Message) -> None:
         match message:
@@ -129,11 +134,3 @@ class ControlThread(threading.Thread):
             self._poller.unregister(fd)
             del self._draining[fd]
             self._hooks.inbox_ended()
-
-    def _worker_is_gone(self) -> None:
-        """Leave, with all that tasks have started: nobody is there to take an outcome."""
-        self._publisher.abandon("the worker process is gone")
-        if os.getpgrp() == os.getpid():
-            with suppress(OSError):
-                os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(EXIT_WORKER_GONE)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
 
 from rmqwork._worker.ipc.wire import Message, pack
-
-EXIT_WORKER_GONE: Final = 71
-"""The exit code of an executor that can no longer reach its worker process."""
 
 
 class ControlWriter:
@@ -19,15 +15,21 @@ class ControlWriter:
 
     A frame goes out by one call that blocks until the kernel has all of it: what `send` returned
     from is seen by the worker process even if this process is killed in the next instant.
+
+    Args:
+        sock: the control socket.
+        on_broken: called when the worker process died, or a task has closed our descriptors; what
+            was to be sent is dropped if it returns.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_broken: Callable[[], object]) -> None:
         self._sock = sock
+        self._on_broken = on_broken
         self._lock = threading.Lock()
         self._disowned = False
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send messages in one frame; ends this process when the worker process is gone."""
+        """Send messages in one frame."""
         data = pack(messages)
         if self._disowned:
             # A child forked by a task has come back out of the task's function. Its parent
@@ -37,8 +39,7 @@ class ControlWriter:
             with self._lock:
                 self._sock.sendall(data)
         except OSError:
-            # The worker process died, or the task has closed our descriptors.
-            os._exit(EXIT_WORKER_GONE)
+            self._on_broken()
 
     @property
     def disowned(self) -> bool:

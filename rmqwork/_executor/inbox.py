@@ -16,7 +16,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 
-from rmqwork._executor.control_writer import EXIT_WORKER_GONE
 from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker
 
 NUMBER = 1
@@ -29,11 +28,19 @@ class Inbox:
     Args:
         sock: the delivery socket.
         report: called with the numbers of deliveries that are given back.
+        on_broken: called when a task has closed our descriptors; no more deliveries come if it
+            returns.
     """
 
-    def __init__(self, sock: socket.socket, report: Callable[[list[int]], None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        report: Callable[[list[int]], None],
+        on_broken: Callable[[], object],
+    ) -> None:
         self._sock = sock
         self._report = report
+        self._on_broken = on_broken
         self._unpacker = Unpacker()
         self._buffer = bytearray(READ_SIZE)
         self._view = memoryview(self._buffer)
@@ -143,8 +150,10 @@ class Inbox:
             size = self._sock.recv_into(self._buffer)
         except BlockingIOError:
             raise
-        except OSError:  # a task has closed our descriptors
-            os._exit(EXIT_WORKER_GONE)
+        except OSError:
+            self._on_broken()
+            self.ended = True
+            return
         if not size:
             self.ended = True
             return
@@ -164,6 +173,10 @@ class Inbox:
                 self._ready.extend(messages)
         if back:
             self._report(back)
+
+    def close_socket(self) -> None:
+        """Close the socket; nothing is read any more."""
+        self._sock.close()
 
     def close_after_fork(self) -> None:
         """In a forked child: let go of the socket."""

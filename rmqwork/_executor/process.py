@@ -7,52 +7,26 @@ import atexit
 import gc
 import os
 import signal
-import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from rmqwork._executor.control import ControlThread
-from rmqwork._executor.control_writer import ControlWriter
-from rmqwork._executor.inbox import Inbox
 from rmqwork._executor.loading import load_app
-from rmqwork._executor.loop import TaskLoop
-from rmqwork._executor.pipe_publisher import PipePublisher
 from rmqwork._executor.process_setup import be_killed_first, die_with_parent
-from rmqwork._executor.stacks import coroutine_stack, thread_stack
-from rmqwork._executor.threads import TaskThreads
-from rmqwork._tasks.evidence import user_traceback
+from rmqwork._executor.runtime import Assignment, ExecutorRuntime
 from rmqwork._tasks.loading import AppNotLoaded
 from rmqwork._worker.ipc.crash_log import LastLines
-from rmqwork._worker.ipc.start_marks import Marks, size
+from rmqwork._worker.ipc.start_marks import size
 
 EXIT_IMPORT_ERROR: Final = 2
-EXIT_LIFESPAN_ERROR: Final = 3
 EXIT_BROKEN: Final = 70
 """The executor's own main failed; the traceback is on stderr."""
+EXIT_WORKER_GONE: Final = 71
+"""The worker process can no longer be reached."""
 EXIT_PATIENCE: Final = 5.0
 """Seconds that threads and children which tasks have left behind get at an orderly exit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What an executor is to be.
-
-    Args:
-        threads: how many tasks run at once in threads.
-        async_tasks: how many run at once on the event loop.
-        fds: control, thread deliveries, async deliveries, start marks.
-        event_loop: of coroutine tasks: ``asyncio`` or ``uvloop``.
-    """
-
-    threads: int
-    async_tasks: int
-    fds: tuple[int, ...]
-    event_loop: str
 
 
 def run_executor(app: Any, assignment: Assignment, parent: int) -> NoReturn:
@@ -129,200 +103,66 @@ def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 class ExecutorProcess:
-    """All that an executor holds."""
+    """An executor with a process of its own: fork, crash log, signals, and the last exit."""
 
     def __init__(self, assignment: Assignment) -> None:
-        self._assignment = assignment
-        control, threads, tasks, marks = assignment.fds
-        self._control = socket.socket(fileno=control)
-        self._control.setblocking(True)
-        thread_socket, async_socket = socket.socket(fileno=threads), socket.socket(fileno=tasks)
-        thread_socket.setblocking(True)
-        async_socket.setblocking(False)
-        self._outlet = ControlWriter(self._control)
-        self._thread_inbox = Inbox(thread_socket, self._give_back)
-        self._async_inbox = Inbox(async_socket, self._give_back)
-        slots = assignment.threads + assignment.async_tasks
-        self._marks = Marks(marks, slots)
-        self._last_lines = LastLines(marks, size(slots))
-        os.close(marks)
-        self._publisher = PipePublisher(self._outlet)
-        self._stopping = threading.Event()
+        marks = assignment.fds[3]
+        self._last_lines = LastLines(marks, size(assignment.threads + assignment.async_tasks))
         self._loop = _new_loop(assignment.event_loop)
-        self._task_loop: TaskLoop | None = None
-        self._task_threads: TaskThreads | None = None
+        asyncio.set_event_loop(self._loop)
+        self._runtime = ExecutorRuntime(
+            assignment, self._loop, on_broken_socket=_leave, on_worker_end=_leave_with_children
+        )
+        os.close(marks)
         os.register_at_fork(after_in_child=self._disown)
 
     def run(self, app: Any) -> int:
         """Run tasks until the worker process says that it is enough; returns the exit code."""
-        asyncio.set_event_loop(self._loop)
-        ControlThread(
-            self._control,
-            outlet=self._outlet,
-            inboxes=(self._thread_inbox, self._async_inbox),
-            publisher=self._publisher,
-            hooks=self,
-        ).start()
+        runtime = self._runtime
+        runtime.listen()
         if isinstance(app, str):
             try:
                 app = load_app(app)
             except AppNotLoaded as error:
-                self._outlet.send((("import-error", error.report),))
+                runtime.outlet.send((("import-error", error.report),))
                 return EXIT_IMPORT_ERROR
-        app.use_publisher(self._publisher)
+        app.use_publisher(runtime.publisher)
         self._last_lines.install()
-        lifespan = EnteredLifespan(app.open_lifespan(), self._loop)
-        try:
-            state = lifespan.enter()
-        except BaseException as error:
-            self._outlet.send((("lifespan-error", user_traceback(error)),))
-            return EXIT_LIFESPAN_ERROR
-        self._last_lines.install()  # once more: logging is often set up in there
-        self._loop.run_until_complete(self._serve(app, state))
-        try:
-            lifespan.leave()
-        except BaseException as error:
-            text = f"the end of the lifespan failed:\n{user_traceback(error)}"
-            self._outlet.send((("warning", text),))
-        self._wind_up()
-        return 0
-
-    async def _serve(self, app: Any, state: object) -> None:
-        """Run tasks until both inboxes have ended and what was started is reported."""
-        threads_ended, loop_ended = asyncio.Event(), asyncio.Event()
-        runner = app.runner(state, stopping=self._stopping, progress=self._progress)
-        threads = self._task_threads = TaskThreads(
-            self._assignment.threads,
-            runner=runner,
-            inbox=self._thread_inbox,
-            outlet=self._outlet,
-            marks=self._marks,
-            ended=lambda: self._in_loop(threads_ended.set),
-            keep=runner.keep,
-        )
-        task_loop = self._task_loop = TaskLoop(
-            self._assignment.async_tasks,
-            self._assignment.threads,
-            runner=runner,
-            inbox=self._async_inbox,
-            outlet=self._outlet,
-            marks=self._marks,
-            ended=loop_ended.set,
-            keep=runner.keep,
-        )
-        threads.start()
-        task_loop.start()
-        self._outlet.send((("ready", os.getpid()),))
-        await threads_ended.wait()
-        await loop_ended.wait()
+        # Once more when the lifespan is entered: logging is often set up in there.
+        code = runtime.run(app, entered=self._last_lines.install)
+        if code == 0:
+            self._wind_up()
+        return code
 
     def _wind_up(self) -> None:
         """End as an interpreter does (threads joined, `atexit` run), but not for ever."""
         timer = threading.Timer(EXIT_PATIENCE, _leave_the_rest)
         timer.daemon = True
         timer.start()
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._runtime.cancel_left()
         with suppress(BaseException):
             threading._shutdown()  # type: ignore[attr-defined]
         with suppress(BaseException):
             atexit._run_exitfuncs()
 
-    def stopping(self) -> None:
-        """See `ControlHooks.stopping`."""
-        self._stopping.set()
-
-    def cancel(self, number: int, why: str) -> None:
-        """See `ControlHooks.cancel`."""
-        if task_loop := self._task_loop:
-            self._in_loop(task_loop.cancel, number, why)
-
-    def cancel_async(self) -> None:
-        """See `ControlHooks.cancel_async`."""
-        if task_loop := self._task_loop:
-            self._in_loop(task_loop.cancel_all, "the worker shuts down")
-
-    def stack(self, number: int) -> str:
-        """See `ControlHooks.stack`."""
-        slot = self._marks.slot(number)
-        if slot is not None and slot < self._assignment.threads and self._task_threads:
-            return thread_stack(self._task_threads.ident(slot))
-        task = self._task_loop.task(number) if self._task_loop else None
-        if task is None:
-            return "it does not run now"
-        return coroutine_stack(task, threading.main_thread().ident)
-
-    def inbox_ended(self) -> None:
-        """See `ControlHooks.inbox_ended`."""
-        if task_loop := self._task_loop:
-            self._in_loop(task_loop.check_end)
-
-    def _in_loop(self, function: Callable[..., object], *arguments: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: too late to matter
-            self._loop.call_soon_threadsafe(function, *arguments)
-
-    def _progress(self, number: int, current: float, total: float | None) -> None:
-        whole = None if total is None else float(total)
-        self._outlet.send((("progress", number, float(current), whole),))
-
-    def _give_back(self, numbers: list[int]) -> None:
-        self._outlet.send((("back", numbers),))
-
     def _disown(self) -> None:
         """In a child that a task has forked: it must not hold what tells the worker of our end."""
-        if not self._outlet.disowned:
-            self._outlet.close_after_fork()
+        if not self._runtime.outlet.disowned:
             self._last_lines.close_after_fork()
-            self._thread_inbox.close_after_fork()
-            self._async_inbox.close_after_fork()
+            self._runtime.close_after_fork()
 
 
-class EnteredLifespan:
-    """The app's lifespan in this process: a sync or an async context manager, or none.
-
-    Args:
-        manager: from ``app.lifespan``.
-        loop: where an async one runs.
-    """
-
-    def __init__(
-        self,
-        manager: AbstractContextManager[object] | AbstractAsyncContextManager[object] | None,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._manager = manager
-        self._loop = loop
-
-    def enter(self) -> object:
-        """Begin; returns the state for ``ctx.state``."""
-        match self._manager:
-            case None:
-                return None
-            case AbstractContextManager() as manager:
-                return manager.__enter__()
-            case manager:
-                return self._loop.run_until_complete(_enter(manager))
-
-    def leave(self) -> None:
-        """End."""
-        match self._manager:
-            case None:
-                return
-            case AbstractContextManager() as manager:
-                manager.__exit__(None, None, None)
-            case manager:
-                self._loop.run_until_complete(_leave(manager))
+def _leave() -> NoReturn:
+    """Exit at once: the worker process died, or a task has closed our descriptors."""
+    os._exit(EXIT_WORKER_GONE)
 
 
-async def _enter(manager: AbstractAsyncContextManager[object]) -> object:
-    return await manager.__aenter__()
-
-
-async def _leave(manager: AbstractAsyncContextManager[object]) -> None:
-    await manager.__aexit__(None, None, None)
+def _leave_with_children() -> NoReturn:
+    """Exit with all that tasks have started: nobody is there to take an outcome."""
+    if os.getpgrp() == os.getpid():
+        with suppress(OSError):
+            os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(EXIT_WORKER_GONE)
 
 
 def _leave_the_rest() -> None:

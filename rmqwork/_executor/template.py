@@ -34,13 +34,14 @@ from typing import Any, Final, NoReturn
 
 from rmqwork._config import logging
 from rmqwork._executor.loading import load_app, manifest_by_child, manifest_message
-from rmqwork._executor.process import Assignment, run_executor
+from rmqwork._executor.process import run_executor
 from rmqwork._executor.process_setup import (
     adopt_orphans,
     die_with_parent,
     native_threads,
     other_python_threads,
 )
+from rmqwork._executor.runtime import Assignment
 from rmqwork._tasks.loading import AppNotLoaded
 from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker, pack
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from rmqwork._worker.processes.executor import Executor, State
 from rmqwork._worker.processes.launch import start_template
 from rmqwork._worker.processes.template import Template
 from rmqwork.types import Outcome
+from tests.waiting import auntil
 
 HERE = Path(__file__).parent
 
@@ -43,7 +43,6 @@ class Pool:
         self.order: list[tuple[str, Any]] = []
         self.publish_answer: Any = None
         self._numbers = itertools.count(1)
-        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Pool:
         return self
@@ -80,15 +79,8 @@ class Pool:
         return message[1]
 
     async def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
-        """Wait until something holds; looks again at each event, and every 10 ms."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {timeout} s: {vars(self)}"
-            self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), 0.01)
-            except TimeoutError:
-                continue
+        """Wait until something holds."""
+        await auntil(condition, lambda: vars(self), timeout)
 
     async def outcome(self, number: int) -> Outcome:
         """The outcome of a delivery."""
@@ -101,7 +93,7 @@ class Pool:
         return self.deaths[executor.id]
 
     def on_ready(self, executor: Executor) -> None:
-        self._changed.set()
+        pass
 
     def on_messages(self, executor: Executor, messages: list[Message]) -> None:
         for message in messages:
@@ -120,16 +112,13 @@ class Pool:
                     answer = self.publish_answer or [None] * len(publications)
                     executor.published(request, answer)
             self.messages.append(message)
-        self._changed.set()
 
     def on_death(self, executor: Executor, death: Death) -> None:
         self.deaths[executor.id] = death
         self.order.append(("death", executor.id))
-        self._changed.set()
 
     def on_template_death(self, template: Template, text: str) -> None:
         self.template_death = text
-        self._changed.set()
 
     def on_warning(self, text: str) -> None:
         self.warnings.append(text)

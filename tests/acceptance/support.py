@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -31,6 +31,7 @@ from rmqwork._tasks.task import Task
 from rmqwork.testing._node import free_ports
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import work
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "tests.acceptance.apps.work:app"
@@ -43,22 +44,6 @@ than what it is to be told from (a grace of 25 s, tasks of a minute)."""
 T = TypeVar("T")
 # A queue that is not there yet closes a channel, which is no news here.
 logging.getLogger("pika.channel").setLevel(logging.ERROR)
-
-
-def until(
-    condition: Callable[[], T], what: str, timeout: float = PATIENCE, every: float = 0.02
-) -> T:
-    """Wait until a condition holds, and return what it gave.
-
-    Raises:
-        AssertionError: it did not hold in time.
-    """
-    end = time.monotonic() + timeout
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout:g} s in vain for {what}; at last: {value!r}")
-        time.sleep(every)
-    return value
 
 
 def crowded() -> float:

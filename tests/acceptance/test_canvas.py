@@ -17,8 +17,9 @@ from rmqwork import App, GroupResult, TaskFailed, chain, chord, group
 from rmqwork.errors import ResultsDisabled
 from rmqwork.testing.broker import vhost
 from tests.acceptance.apps import canvas as module
-from tests.acceptance.support import Ledger, Worker, until
+from tests.acceptance.support import Ledger, Worker
 from tests.stores import store
+from tests.waiting import until
 
 APP = "tests.acceptance.apps.canvas:app"
 PATIENCE = 60.0

@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import until
 
 APP = """
 from rmqwork import App, Queue, Reject, TaskMessage
@@ -72,13 +73,6 @@ def started(tmp_path: Path, environment: dict[str, str], *arguments: str) -> Ite
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_from_publish_to_dead_letter(tmp_path: Path, environment: dict[str, str], run: Run) -> None:

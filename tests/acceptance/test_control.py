@@ -18,7 +18,8 @@ import rmqwork
 from rmqwork._control.asking import asker
 from rmqwork._control.wire import Answer, Command
 from rmqwork._transport.connecting import connect
-from tests.acceptance.support import PATIENCE, ROOT, WORK, Scene, Worker, free_port, probe, until
+from tests.acceptance.support import PATIENCE, ROOT, WORK, Scene, Worker, free_port, probe
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 

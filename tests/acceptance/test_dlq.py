@@ -20,8 +20,9 @@ from rmqwork._cli.program import main
 from rmqwork._topology.topology import Queue
 from rmqwork._transport.connecting import connect
 from rmqwork.types import Delivery
-from tests.acceptance.support import Rabbit, until
+from tests.acceptance.support import Rabbit
 from tests.unit.admin.deadletters.dead_letters import fill, published, taken
+from tests.waiting import until
 
 APP = "tests.acceptance.apps.letters:app"
 ROOT = Path(__file__).parents[2]

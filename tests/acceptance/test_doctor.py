@@ -12,7 +12,8 @@ import pytest
 
 from rmqwork._cli.program import main
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import Rabbit, manage, until
+from tests.acceptance.support import Rabbit, manage
+from tests.waiting import until
 
 APP = """
 from rmqwork import App, Queue

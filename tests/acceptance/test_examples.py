@@ -9,9 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 
 from rmqwork.testing.broker import Broker
 from tests.acceptance.support import free_port, probe
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -111,14 +111,6 @@ def running(arguments: tuple[str, ...], env: Mapping[str, str], log: Path) -> It
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait()
-
-
-def until(reached: Callable[[], object], what: str) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from rmqwork import App
 from rmqwork._admin.deadletters.api import DeadLetters
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import ordered
-from tests.acceptance.support import Ledger, Rabbit, Worker, until
+from tests.acceptance.support import Ledger, Rabbit, Worker
+from tests.waiting import until
 
 APP = "tests.acceptance.apps.ordered:app"
 CUSTOMERS = [f"customer-{n}" for n in range(6)]

@@ -111,21 +111,6 @@ class TestOutcomes:
             assert isinstance(await pool.outcome(number), Success)
             assert ("progress", number, 1.0, 2.0) in pool.messages
 
-    @pytest.mark.parametrize("kind", ["thread", "async"])
-    async def test_throughput_of_no_ops(self, kind):
-        async with Pool() as pool:
-            executor = await pool.executor(threads=8, async_tasks=100)
-            begin, count = time.monotonic(), 10_000
-            name = "noop" if kind == "thread" else "anoop"
-            send = executor.send_threads if kind == "thread" else executor.send_async
-
-            for _ in range(count // 100):
-                send([pool.delivery(name) for _ in range(100)])
-                await pool.until(lambda: len(executor.outstanding) < 200)
-            await pool.until(lambda: len(pool.outcomes) == count)
-
-            print(f"\n{kind}: {count / (time.monotonic() - begin):,.0f} no-op tasks/s")
-
 
 class TestPublishing:
     @pytest.mark.parametrize("kind", ["thread", "async"])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.acceptance.support import Scene, figure, until
+from tests.acceptance.support import Scene, figure
+from tests.waiting import until
 
 
 def test_after_max_tasks_with_nothing_lost_or_run_twice(vhost_url: str, tmp_path: Path):

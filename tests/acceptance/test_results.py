@@ -14,8 +14,9 @@ import pytest
 import rmqwork
 from rmqwork import App, TaskFailed, TaskRejected, TimeLimitExceeded, WorkerCrashed
 from tests.acceptance.apps import results as module
-from tests.acceptance.support import Ledger, Proxy, Rabbit, Worker, figure, until
+from tests.acceptance.support import Ledger, Proxy, Rabbit, Worker, figure
 from tests.stores import store
+from tests.waiting import until
 
 APP = "tests.acceptance.apps.results:app"
 

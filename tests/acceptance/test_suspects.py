@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.acceptance.support import PATIENCE, Scene, figure, until
+from tests.acceptance.support import PATIENCE, Scene, figure
+from tests.waiting import until
 
 
 def test_the_culprit_among_many_coroutines_is_found_in_seconds(vhost_url: str, tmp_path: Path):

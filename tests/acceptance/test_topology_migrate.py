@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import ROOT, Scene, manage, until
+from tests.acceptance.support import ROOT, Scene, manage
+from tests.waiting import until
 
 APP = """
 from rmqwork import App, Queue

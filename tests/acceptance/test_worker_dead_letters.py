@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import SOON, Scene, figure, until
+from tests.acceptance.support import SOON, Scene, figure
+from tests.waiting import until
 
 MOST = 16 * 1024 * 1024
 """Bytes of a body that RabbitMQ 4.x takes (``max_message_size``)."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import SOON, Scene, figure, free_port, probe, until
+from tests.acceptance.support import SOON, Scene, figure, free_port, probe
+from tests.waiting import until
 
 
 class TestConnections:

@@ -14,7 +14,8 @@ import pytest
 from rmqwork.errors import PublishError
 from rmqwork.testing.broker import Broker, vhost
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import Scene, figure, until
+from tests.acceptance.support import Scene, figure
+from tests.waiting import until
 
 THREADS, EACH = 16, 1000
 

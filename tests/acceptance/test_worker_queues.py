@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import Scene, figure, until
+from tests.acceptance.support import Scene, figure
+from tests.waiting import until
 
 HIGH, LOW = "high_priority", "low_priority"
 

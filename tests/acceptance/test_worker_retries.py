@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.acceptance.apps.work import WAITS
-from tests.acceptance.support import SOON, Scene, crowded, figure, free_port, probe, until
+from tests.acceptance.support import SOON, Scene, crowded, figure, free_port, probe
+from tests.waiting import until
 
 FULL = bool(os.environ.get("CI") or os.environ.get("RMQWORK_FULL"))
 COUNT, SPREAD = (10_000, 60.0) if FULL else (2_000, 10.0)

@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.support import (
-    SOON,
-    Rabbit,
-    Scene,
-    Worker,
-    figure,
-    free_port,
-    probe,
-    until,
-)
+from tests.acceptance.support import SOON, Rabbit, Scene, Worker, figure, free_port, probe
+from tests.waiting import until
 
 ROUNDS = 25
 RUNNING, WAITING = 8, 100

@@ -21,8 +21,8 @@ from tests.acceptance.support import (
     figure,
     free_port,
     probe,
-    until,
 )
+from tests.waiting import until
 
 START_BAR, IMPORT_BAR, IDLE_BAR = 0.6, 0.25, 0.5
 """Of the specification: seconds, seconds, per cent of a CPU."""

@@ -13,7 +13,8 @@ from rmqwork._topology import join_queues
 from rmqwork._workflows.context import WorkflowContext
 from rmqwork._workflows.flow import launch
 from tests.acceptance.apps import flows
-from tests.acceptance.support import Ledger, Rabbit, Worker, until
+from tests.acceptance.support import Ledger, Rabbit, Worker
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 APP = "tests.acceptance.apps.flows:app"

@@ -23,7 +23,8 @@ from typing import Final
 import psutil
 
 from rmqwork.testing.broker import Broker, start_broker, vhost
-from tests.acceptance.support import Scene, Worker, until
+from tests.acceptance.support import Scene, Worker
+from tests.waiting import until
 
 _PATIENCE: Final = 120.0
 _LIMIT: Final = 2.0

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from rmqwork._admin.management import Management
 from rmqwork.testing.broker import Broker, vhost
 from tests.chaos.heavy_app import app
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker, pytest.mark.timeout(240)]
 HEARTBEAT = 4
@@ -43,15 +43,6 @@ def worker(url: str, done: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]
         assert process.wait(40) == 0, log.read_text()
 
 
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return condition()
-
-
 def connections(broker: Broker, url: str) -> set[str]:
     """The connections of the worker, by their peers' ports: another one has another port."""
     assert broker.management_url is not None
@@ -75,7 +66,7 @@ def test_the_gil_held_in_c_and_all_cores_burnt(
         app.__dict__.pop("settings", None)  # read once, and maybe before
         try:
             with worker(url, done, log):
-                assert until(lambda: len(connections(own_broker, url)) == 3, 40), log.read_text()
+                until(lambda: len(connections(own_broker, url)) == 3, log.read_text, 40, 0.1)
                 before = connections(own_broker, url)
 
                 # When two executors hold their GIL for four heartbeats, and a third burns all cores
@@ -83,10 +74,9 @@ def test_the_gil_held_in_c_and_all_cores_burnt(
                 app.send_task("heavy.hold_the_gil", {"seconds": HELD})
                 app.send_task("heavy.burn", {"seconds": HELD, "processes": 4})
                 app.send_task("heavy.quick", {})
-                finished = until(lambda: len(done.read_text().split()) >= 4, HELD + 60)
+                until(lambda: len(done.read_text().split()) >= 4, log.read_text, HELD + 60, 0.1)
 
                 # Then all have run once, over the connections that there were
-                assert finished, log.read_text()
                 assert Counter(done.read_text().split()) == {"held": 2, "burnt": 1, "quick": 1}
                 assert connections(own_broker, url) == before
                 assert "lost" not in log.read_text()

@@ -22,10 +22,10 @@ from tests.contract.verbs import (
     fill,
     make_queue,
     message,
-    until,
     until_it_holds,
     verdicts,
 )
+from tests.waiting import auntil
 
 
 async def test_a_consumer_holds_at_most_its_prefetch(link: Link):
@@ -128,7 +128,7 @@ async def test_acks_given_before_a_close_arrive(connector: Connector, link: Link
 
     await other.close()
 
-    await until(lambda: not other.is_open)
+    await auntil(lambda: not other.is_open)
     await until_it_holds(link, "q", 0)
     assert inbox.closed == []  # we asked for it
 
@@ -283,7 +283,7 @@ async def test_get_from_a_missing_queue_ends_the_channel(link: Link):
     assert caught.value.code == 404
     assert "missing" in caught.value.text
     assert not channel.is_open
-    await until(lambda: len(closed) == 1)
+    await auntil(lambda: len(closed) == 1)
     assert "missing" in closed[0]
 
 
@@ -387,7 +387,7 @@ async def test_a_deleted_queue_cancels_its_consumers(link: Link, connector: Conn
 
     await link.delete_queue("q")
 
-    await until(lambda: len(inbox.cancelled) == 1)
+    await auntil(lambda: len(inbox.cancelled) == 1)
     assert inbox.closed == []
     assert channel.is_open
     assert bystander.cancelled == []
@@ -406,7 +406,7 @@ async def test_a_second_ack_closes_the_channel_and_says_why(link: Link):
 
     channel.reject(delivery)
 
-    await until(lambda: len(inbox.closed) == 1)
+    await auntil(lambda: len(inbox.closed) == 1)
     assert "delivery tag" in inbox.closed[0]
     assert not channel.is_open
     assert link.is_open
@@ -440,7 +440,7 @@ async def test_the_end_of_a_connection_is_told_to_its_channels(
 
     await asyncio.to_thread(transport.cut, 1)
 
-    await until(lambda: len(reasons) == 1 and len(inbox.closed) >= 1)
+    await auntil(lambda: len(reasons) == 1 and len(inbox.closed) >= 1)
     assert len(inbox.closed) == 1
     assert not channel.is_open
     assert inbox.cancelled == []
@@ -465,7 +465,7 @@ async def test_a_consumer_that_raises_does_not_end_the_connection(
     await channel.consume("q", prefetch=10, deliver=deliver, cancelled=print)
     await fill(link, "q", 2)
 
-    await until(lambda: len(seen) == 2)
+    await auntil(lambda: len(seen) == 2)
     assert link.is_open
     assert channel.is_open
     assert "broken consumer" in caplog.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +15,7 @@ from rmqwork._worker.control.stream_reader import UNCONTROLLED_INTERVAL, StreamR
 from rmqwork.types import Publication
 from tests.contract.transports import Transport
 from tests.contract.verbs import publish
+from tests.waiting import auntil
 
 
 class NotedClock:
@@ -55,12 +55,6 @@ class Ear:
         return task
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 async def test_what_was_said_before_is_known_and_what_is_said_now_is_heard(
     transport: Transport, link: Link, publisher: PublishChannel
 ):
@@ -74,7 +68,7 @@ async def test_what_was_said_before_is_known_and_what_is_said_now_is_heard(
         ear = Ear()
         following = await ear.hear(connector)
         # without a mark a real broker's first messages may come a moment later
-        await until(lambda: bool(ear.standing) and ear.standing[0].revoked == 1)
+        await auntil(lambda: bool(ear.standing) and ear.standing[0].revoked == 1)
         assert list(ear.standing[0].paused) == ["a"]
         assert ear.follower.problem == ""
 
@@ -82,7 +76,7 @@ async def test_what_was_said_before_is_known_and_what_is_said_now_is_heard(
         old = Command("inspect", at=0.0)
         now = Command("inspect", {"n": 1}, by="op@host", reply_to="answers")
         await publish(publisher, [garbage, old.publication(), now.publication()])
-        await until(lambda: now in ear.said)
+        await auntil(lambda: now in ear.said)
         assert old not in ear.said
         assert past not in ear.said
         following.cancel()
@@ -99,7 +93,7 @@ async def test_without_the_rights_a_worker_warns_once_and_works_without_control(
     with caplog.at_level(logging.WARNING), transport.restricted(**forbidden) as connector:
         ear = Ear()
         following = await ear.hear(connector)
-        await until(lambda: bool(ear.clock.waits))
+        await auntil(lambda: bool(ear.clock.waits))
         following.cancel()
 
     assert ear.clock.waits == [UNCONTROLLED_INTERVAL]  # it does not try again and again

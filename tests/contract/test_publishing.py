@@ -23,10 +23,10 @@ from tests.contract.verbs import (
     make_queue,
     message,
     publish,
-    until,
     until_it_holds,
     verdicts,
 )
+from tests.waiting import auntil
 
 CONFIRMED, RETURNED, NACKED = Verdict.CONFIRMED, Verdict.RETURNED, Verdict.NACKED
 REFUSED, LOST = Verdict.REFUSED, Verdict.LOST
@@ -441,7 +441,7 @@ async def test_what_is_under_way_when_the_broker_closes_is_lost(
         await asyncio.sleep(0.001)
     await cutting
 
-    await until(lambda: len(lost) == 1)
+    await auntil(lambda: len(lost) == 1)
     assert lost[0]
     assert not other.is_open
     assert len(answers) == published

@@ -6,20 +6,13 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 
-from rmqwork import (
-    App,
-    AsyncResult,
-    ResultsDisabled,
-    ResultTimeout,
-    TaskFailed,
-    TaskRejected,
-)
+from rmqwork import App, AsyncResult, ResultsDisabled, ResultTimeout, TaskFailed, TaskRejected
 from rmqwork._config.result_addresses import is_store
 from rmqwork._results import record
 from rmqwork._results.backends import open_store
@@ -31,6 +24,7 @@ from rmqwork._results.writing import ResultWriter
 from rmqwork.testing.broker import vhost
 from rmqwork.types import Evidence, Failure, Publication, Reason, RetryOutcome, Success
 from tests.stores import store
+from tests.waiting import until
 
 BACKENDS = ["memory", "rabbitmq", "sqlite", "redis", "postgresql", "mariadb"]
 MARKS = {
@@ -122,13 +116,6 @@ def desk(address: tuple[str, str]) -> Iterator[Desk]:
     desk = Desk(*address)
     yield desk
     desk.close()
-
-
-def until(holds: Callable[[], object], timeout: float = 30.0) -> None:
-    end = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def value(number: int) -> bytes:

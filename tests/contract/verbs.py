@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -20,27 +18,13 @@ from rmqwork._topology.topology import (
 )
 from rmqwork._transport.port import ConsumeChannel, Link, PublishChannel
 from rmqwork.types import Delivery, Publication, Verdict
+from tests.waiting import auntil
 
 DEADLINE = 30.0
 """Seconds after which a test has waited in vain."""
 QUORUM: dict[str, object] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 CLASSIC: dict[str, object] = {"x-queue-type": "classic"}
 _numbers = count(1)
-
-
-async def until(
-    holds: Callable[[], bool | Awaitable[bool]], what: str = "", timeout: float = DEADLINE
-) -> None:
-    """Wait until a condition holds; the test fails when it does not in time."""
-    end = time.monotonic() + timeout
-    while True:
-        answer = holds()
-        if inspect.isawaitable(answer):
-            answer = await answer
-        if answer:
-            return
-        assert time.monotonic() < end, f"not within {timeout:g} s: {what or holds}"
-        await asyncio.sleep(0.005)
 
 
 async def until_it_holds(link: Link, queue: str, messages: int, timeout: float = DEADLINE) -> None:
@@ -53,7 +37,7 @@ async def until_it_holds(link: Link, queue: str, messages: int, timeout: float =
         return depth is not None and depth.messages == messages
 
     try:
-        await until(holds, timeout=timeout)
+        await auntil(holds, timeout=timeout)
     except AssertionError:
         raise AssertionError(f"{queue} was to hold {messages} messages: {seen[0]}") from None
 
@@ -139,7 +123,7 @@ class Inbox:
     async def reach(self, number: int, timeout: float = DEADLINE) -> list[Delivery]:
         """Wait for this many deliveries in all."""
         try:
-            await until(lambda: len(self.deliveries) >= number, timeout=timeout)
+            await auntil(lambda: len(self.deliveries) >= number, timeout=timeout)
         except AssertionError:
             raise AssertionError(f"{len(self)} of {number} deliveries came") from None
         return self.deliveries
@@ -177,7 +161,7 @@ async def fetch(channel: ConsumeChannel, queue: str = "q") -> Delivery:
             got.append(delivery)
         return delivery is not None
 
-    await until(came, f"a message in {queue}")
+    await auntil(came, f"a message in {queue}")
     return got[0]
 
 

@@ -16,14 +16,6 @@ from rmqwork.errors import BrokerUnavailable
 from rmqwork.types import Delivery, Publication, Server, Verdict
 
 
-async def until(holds: Callable[[], bool], what: str = "", timeout: float = 30.0) -> None:
-    """Wait until a condition holds; the test fails when it does not in time."""
-    end = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
-        await asyncio.sleep(0.001)
-
-
 async def turns(number: int = 5) -> None:
     """Let the loop turn, so that all that was scheduled has happened."""
     for _ in range(number):

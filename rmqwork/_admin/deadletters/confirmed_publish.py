@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,9 +14,7 @@ from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, Pub
 from rmqwork.types import Publication, Verdict
 
 _CONFIRM_TIMEOUT: Final = 60.0
-"""Seconds in which the broker has to confirm."""
 _FULL_TIMEOUT: Final = 30.0
-"""Seconds for which a full queue may refuse a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,23 @@ class Confirming:
     Args:
         link: that the letters come by, too: what is acked on it arrives before what is published
             after that, whatever happens to this process.
+        confirm_timeout: seconds in which the broker has to confirm.
+        full_timeout: seconds for which a full queue may refuse a message.
+        pause: seconds to wait after so many tries.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        confirm_timeout: float = _CONFIRM_TIMEOUT,
+        full_timeout: float = _FULL_TIMEOUT,
+        pause: Callable[[int], float] = backoff,
+    ) -> None:
         self._link = link
+        self._confirm_timeout = confirm_timeout
+        self._full_timeout = full_timeout
+        self._pause = pause
         self._channel: PublishChannel | None = None
         self._opening = asyncio.Lock()
 
@@ -56,7 +67,7 @@ class Confirming:
 
     async def _one(self, publication: Publication) -> Refusal | None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _FULL_TIMEOUT
+        end = loop.time() + self._full_timeout
         attempt = 0
         while True:
             try:
@@ -77,15 +88,15 @@ class Confirming:
                         f"the connection was lost: {text}; what was replayed until now is no dead "
                         "letter any more, the rest stays; run it again"
                     )
-            await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(self._pause(attempt))
             attempt += 1
 
     async def _once(self, publication: Publication) -> tuple[Verdict, str]:
         channel = await self._open()
         try:
-            return await verdict_of(channel, publication, _CONFIRM_TIMEOUT)
+            return await verdict_of(channel, publication, self._confirm_timeout)
         except TimeoutError:
-            what = f"{publication.message_id} was not confirmed within {_CONFIRM_TIMEOUT:g} s"
+            what = f"{publication.message_id} was not confirmed within {self._confirm_timeout:g} s"
             if self._link.blocked:
                 raise BrokerBlocked(
                     f"{what}: the broker blocks publishers (memory or disk alarm); its dead letter "

@@ -14,7 +14,7 @@ from tests.unit.executor.marked_runs import ONE_AFTER_THE_OTHER, MarksHarness
 async def test_so_does_the_loop(ends):
     stage, ended = MarksHarness(), asyncio.Event()
     ends.setblocking(False)
-    inbox = Inbox(ends, lambda numbers: None)
+    inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskLoop(
         1, 1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set
@@ -35,7 +35,7 @@ async def test_outcomes_of_one_turn_of_the_loop_go_together(ends):
         2,
         0,
         runner=stage,
-        inbox=Inbox(ends, lambda numbers: None),
+        inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         outlet=stage,
         marks=stage.marks,
         ended=ended.set,
@@ -60,7 +60,7 @@ async def test_the_loop_tells_whose_cancellation_it_was(ends):
         2,
         0,
         runner=stage,
-        inbox=Inbox(ends, lambda numbers: None),
+        inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         outlet=stage,
         marks=stage.marks,
         ended=ended.set,
@@ -82,7 +82,7 @@ async def test_what_is_cancelled_before_its_first_step_is_reported(ends):
         2,
         0,
         runner=stage,
-        inbox=Inbox(ends, lambda numbers: None),
+        inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         outlet=stage,
         marks=stage.marks,
         ended=ended.set,

@@ -12,16 +12,21 @@ import pytest
 
 from rmqwork._executor.control_writer import ControlWriter
 from rmqwork._executor.pipe_publisher import PATIENCE, PipePublisher
+from rmqwork._executor.process import EXIT_WORKER_GONE
 from rmqwork._worker.ipc.wire import READ_SIZE, Unpacker, publication_of, published_message
 from rmqwork.errors import ConfigurationError, PublishError, PublishTimeout, Unroutable
 from rmqwork.types import Publication
+
+
+def _leave() -> None:
+    os._exit(EXIT_WORKER_GONE)
 
 
 @pytest.fixture
 def ends():
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
-    yield ours, ControlWriter(theirs)
+    yield ours, ControlWriter(theirs, _leave)
     ours.close()
     theirs.close()
 
@@ -134,7 +139,7 @@ def test_when_the_worker_is_gone_pending_and_new_publishes_fail(ends):
 
 def test_in_a_process_that_a_task_forks_it_says_so():
     ours, theirs = socket.socketpair()
-    outlet = ControlWriter(theirs)
+    outlet = ControlWriter(theirs, _leave)
     publisher = PipePublisher(outlet)
 
     outlet.close_after_fork()
@@ -150,8 +155,8 @@ def test_the_outlet_ends_the_process_when_the_worker_is_gone():
     pid = os.fork()
     if pid == 0:
         ours.close()
-        ControlWriter(theirs).send([("x",)] * 100_000)
-        ControlWriter(theirs).send([("x",)])
+        ControlWriter(theirs, _leave).send([("x",)] * 100_000)
+        ControlWriter(theirs, _leave).send([("x",)])
         os._exit(1)
     theirs.close()
     ours.close()

@@ -11,7 +11,7 @@ from tests.unit.executor.marked_runs import ONE_AFTER_THE_OTHER, MarksHarness
 
 def test_a_thread_marks_before_user_code_and_unmarks_after_the_report(ends):
     stage, ended = MarksHarness(), threading.Event()
-    inbox = Inbox(ends, lambda numbers: None)
+    inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskThreads(
         1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set

@@ -27,7 +27,8 @@ from rmqwork.errors import (
     Unroutable,
 )
 from rmqwork.types import Publication, Verdict
-from tests.unit.fakes import FakeConnector, QuickClock, publication, turns, until
+from tests.unit.fakes import FakeConnector, QuickClock, publication, turns
+from tests.waiting import auntil
 
 PLAN = app_declarations([Queue("q")])
 
@@ -74,11 +75,11 @@ async def test_it_connects_with_the_first_publication(
 
 async def test_an_eager_one_connects_by_itself_and_stays_connected(connector: FakeConnector):
     publisher = Publisher(connector, PLAN, "test", eager=True, clock=QuickClock())
-    await until(lambda: publisher.connected)
+    await auntil(lambda: publisher.connected)
 
     connector.link.lose()
 
-    await until(lambda: len(connector.links) == 2 and publisher.connected)
+    await auntil(lambda: len(connector.links) == 2 and publisher.connected)
     await publisher.close(0)
 
 
@@ -95,13 +96,13 @@ async def test_what_was_under_way_is_sent_again_first_with_the_same_ids(
     connector.answer = None
     sent = [publication() for _ in range(3)]
     future = submit(publisher, *sent)
-    await until(lambda: publisher.connected and len(connector.channel.open) == 3)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 3)
     connector.channel.settle(Verdict.CONFIRMED)
 
     connector.link.lose()
     later = submit(publisher, publication())
-    await until(lambda: len(connector.links) == 2 and publisher.connected)
-    await until(lambda: len(connector.channel.sent) == 3)
+    await auntil(lambda: len(connector.links) == 2 and publisher.connected)
+    await auntil(lambda: len(connector.channel.sent) == 3)
 
     again = connector.channel.sent
     assert [p.message_id for p in again[:2]] == [p.message_id for p in sent[1:]]
@@ -116,7 +117,7 @@ async def test_a_channel_that_ends_is_opened_again_on_its_connection(
 ):
     connector.answer = None
     future = submit(publisher, publication(), publication())
-    await until(lambda: publisher.connected and len(connector.channel.open) == 2)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 2)
     first = connector.channel
 
     connector.answer = Verdict.CONFIRMED
@@ -135,7 +136,7 @@ async def test_it_goes_on_when_the_broker_comes_back(
 ):
     connector.up = False
     future = submit(publisher, publication())
-    await until(lambda: connector.attempts > 3)
+    await auntil(lambda: connector.attempts > 3)
     assert isinstance(publisher.problem, BrokerUnavailable)
 
     connector.up = True
@@ -181,7 +182,7 @@ async def test_errors_stand_at_the_place_of_their_publication(
 ):
     connector.answer = None
     future = submit(publisher, *(publication() for _ in range(4)))
-    await until(lambda: publisher.connected and len(connector.channel.open) == 4)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 4)
 
     for verdict in (Verdict.CONFIRMED, Verdict.NACKED, Verdict.CONFIRMED):
         connector.channel.settle(verdict)
@@ -250,12 +251,12 @@ async def test_lost_publications_do_not_fill_the_window(
     connector.answer = None
     future = submit(publisher, *(publication() for _ in range(WINDOW + 5)), timeout=20)
     for number in range(1, 4):
-        await until(lambda n=number: len(connector.links) == n and publisher.connected)  # type: ignore[misc]
-        await until(lambda: len(connector.channel.open) == WINDOW)
+        await auntil(lambda n=number: len(connector.links) == n and publisher.connected)  # type: ignore[misc]
+        await auntil(lambda: len(connector.channel.open) == WINDOW)
         connector.link.lose()
     connector.answer = Verdict.CONFIRMED
 
-    await until(lambda: len(connector.links) == 4 and publisher.connected)
+    await auntil(lambda: len(connector.links) == 4 and publisher.connected)
     while connector.channel.open:
         connector.channel.settle(Verdict.CONFIRMED)
     assert set(await result(future)) == {None}
@@ -283,7 +284,7 @@ async def test_a_publication_that_was_sent_before_the_loss_may_have_arrived(
 ):
     connector.answer = None
     future = submit(publisher, publication(), timeout=0.5)
-    await until(lambda: publisher.connected and len(connector.channel.open) == 1)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 1)
 
     connector.up = False
     connector.link.lose()
@@ -429,7 +430,7 @@ async def test_refused_delay_queues_end_only_the_calls_that_need_them(
 
     with pytest.raises(ConfigurationError, match=r"delay queues.*may not configure"):
         await result(delayed)
-    await until(lambda: len(connector.channel.open) == 2)
+    await auntil(lambda: len(connector.channel.open) == 2)
     connector.channel.settle(Verdict.CONFIRMED)
     connector.channel.settle(Verdict.CONFIRMED)
     assert await result(under_way) == [None]
@@ -482,7 +483,7 @@ async def test_close_waits_for_confirms(connector: FakeConnector):
     connector.answer = None
     publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     future = submit(publisher, publication(), publication())
-    await until(lambda: publisher.connected and len(connector.channel.open) == 2)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 2)
 
     closing = asyncio.create_task(publisher.close(5))
     await turns()
@@ -499,7 +500,7 @@ async def test_close_counts_what_was_not_confirmed_and_ends_its_calls(connector:
     connector.answer = None
     publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
     future = submit(publisher, *(publication() for _ in range(3)))
-    await until(lambda: publisher.connected and len(connector.channel.open) == 3)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 3)
     connector.channel.settle(Verdict.CONFIRMED)
 
     assert await publisher.close(0.03) == 2
@@ -537,7 +538,7 @@ async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector)
     expendable = Batch([publication(), publication()], 60, expendable=True)
     publisher.submit(expendable)
     future = submit(publisher, publication())
-    await until(lambda: publisher.connected and len(connector.channel.open) == 3)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 3)
 
     assert publisher.owed == 1
     assert await publisher.close(0.02) == 1

@@ -10,7 +10,8 @@ from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology import join_queues
 from rmqwork.errors import PublishError, Unroutable
 from rmqwork.types import Publication, Verdict
-from tests.unit.fakes import FakeConnector, publication, until
+from tests.unit.fakes import FakeConnector, publication
+from tests.waiting import auntil
 
 
 def part(join: str) -> Publication:
@@ -32,11 +33,11 @@ async def test_they_are_declared_once_and_the_messages_sent_again_in_order():
     publisher = Publisher(connector, (), "test")
     sent = [part("a"), part("b"), part("c")]
     future = submit(publisher, *sent)
-    await until(lambda: publisher.connected and len(connector.channel.open) == 3)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 3)
 
     for _ in sent:
         connector.channel.settle(Verdict.RETURNED)
-    await until(lambda: len(connector.channel.open) == 3)
+    await auntil(lambda: len(connector.channel.open) == 3)
     for _ in sent:
         connector.channel.settle(Verdict.CONFIRMED)
 

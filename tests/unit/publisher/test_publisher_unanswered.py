@@ -11,7 +11,8 @@ from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.types import Verdict
-from tests.unit.fakes import FakeConnector, QuickClock, publication, until
+from tests.unit.fakes import FakeConnector, QuickClock, publication
+from tests.waiting import auntil
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ async def test_a_refusal_is_sure_only_of_what_was_not_sent_before(
 ) -> None:
     batch = Batch([publication()], 5)
     publisher.submit(batch)
-    await until(lambda: publisher.connected and len(connector.channel.open) == 1)
+    await auntil(lambda: publisher.connected and len(connector.channel.open) == 1)
     if sent_before:
         connector.link.lose()
-        await until(lambda: len(connector.links) == 2 and publisher.connected)
-        await until(lambda: len(connector.channel.open) == 1)
+        await auntil(lambda: len(connector.links) == 2 and publisher.connected)
+        await auntil(lambda: len(connector.channel.open) == 1)
 
     connector.channel.settle(verdict)
 

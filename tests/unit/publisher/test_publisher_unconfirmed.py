@@ -13,7 +13,8 @@ from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.errors import PublishTimeout
 from rmqwork.types import Publication, Verdict
-from tests.unit.fakes import FakeConnector, QuickClock, publication, turns, until
+from tests.unit.fakes import FakeConnector, QuickClock, publication, turns
+from tests.waiting import auntil
 
 DEAD = "without-majority"
 LIMIT = 0.2
@@ -73,13 +74,13 @@ async def test_a_deadline_gives_the_place_in_the_window_back(
     """Given a window of 5 that 5 dead ones fill, when they are too late, a sixth is sent."""
     monkeypatch.setattr(module, "WINDOW", 5)
     stuck = submit(publisher, *dead(5), timeout=0.05)
-    await until(lambda: publisher.connected and len(broker.channel.open) == 5)
+    await auntil(lambda: publisher.connected and len(broker.channel.open) == 5)
     healthy = submit(publisher, publication(), timeout=30)
     await turns()
     assert len(broker.channel.sent) == 5, "the window is full"
 
     assert all(isinstance(error, PublishTimeout) for error in await errors(stuck))
-    await until(lambda: len(broker.channel.sent) == 6)
+    await auntil(lambda: len(broker.channel.sent) == 6)
 
     assert broker.confirm() == 5
     assert await errors(healthy) == [None]
@@ -91,7 +92,7 @@ async def test_a_late_confirm_frees_no_second_place(
     monkeypatch.setattr(module, "WINDOW", 2)
     stuck = submit(publisher, *dead(2), timeout=0.05)
     await errors(stuck)
-    await until(lambda: publisher.connected)
+    await auntil(lambda: publisher.connected)
     channel = broker.channel
 
     while channel.open:
@@ -107,12 +108,12 @@ async def test_a_thousand_that_are_never_confirmed_stop_nobody(
     publisher: Publisher, broker: OneDeadQueue
 ):
     stuck = [submit(publisher, one, timeout=0.1) for one in dead(1000)]
-    await until(lambda: publisher.connected and len(broker.channel.open) == 1000)
+    await auntil(lambda: publisher.connected and len(broker.channel.open) == 1000)
     healthy = [submit(publisher, publication(), timeout=30) for _ in range(1000)]
 
     for batch in stuck:
         assert isinstance((await errors(batch))[0], PublishTimeout)
-    await until(lambda: broker.confirm() >= 0 and all(one.future.done() for one in healthy))
+    await auntil(lambda: broker.confirm() >= 0 and all(one.future.done() for one in healthy))
 
     assert [await errors(one) for one in healthy] == [[None]] * 1000
 
@@ -123,11 +124,11 @@ async def test_a_channel_that_waits_too_long_for_a_confirm_is_replaced(
     """Its dead ones have had their answer and are not sent again; what has time left is."""
     stuck = submit(publisher, *dead(3), timeout=0.05)
     patient = submit(publisher, publication(routing_key=DEAD), timeout=30)
-    await until(lambda: publisher.connected and len(broker.channel.open) == 4)
+    await auntil(lambda: publisher.connected and len(broker.channel.open) == 4)
     first = broker.channel
     await errors(stuck)
 
-    await until(lambda: broker.channel is not first and len(broker.channel.sent) == 1)
+    await auntil(lambda: broker.channel is not first and len(broker.channel.sent) == 1)
 
     assert not first.is_open
     assert len(broker.links) == 1
@@ -141,7 +142,7 @@ async def test_a_channel_that_confirms_is_kept_however_long_a_call_lasts(
     """Given a call that lasts four times the limit, with a confirm for each of its publications."""
     monkeypatch.setattr(module, "WINDOW", 1)
     call = submit(publisher, *(publication() for _ in range(40)), timeout=30)
-    await until(lambda: publisher.connected)
+    await auntil(lambda: publisher.connected)
     first = broker.channel
 
     while not call.future.done():
@@ -155,7 +156,7 @@ async def test_a_broker_that_blocks_publishers_is_waited_for(
     publisher: Publisher, broker: OneDeadQueue
 ):
     submit(publisher, *dead(1), timeout=30)
-    await until(lambda: publisher.connected and len(broker.channel.open) == 1)
+    await auntil(lambda: publisher.connected and len(broker.channel.open) == 1)
     first = broker.channel
     broker.link.block(True)
 
@@ -163,7 +164,7 @@ async def test_a_broker_that_blocks_publishers_is_waited_for(
     assert broker.channel is first
 
     broker.link.block(False)
-    await until(lambda: broker.channel is not first)
+    await auntil(lambda: broker.channel is not first)
 
 
 async def test_a_connection_whose_channel_does_not_close_is_ended(
@@ -172,10 +173,10 @@ async def test_a_connection_whose_channel_does_not_close_is_ended(
     """A queue without a majority may hold back the whole connection, the close of a channel too."""
     monkeypatch.setattr(module, "_CLOSE_TIMEOUT", 0.05)
     submit(publisher, *dead(1), timeout=30)
-    await until(lambda: publisher.connected and len(broker.channel.open) == 1)
+    await auntil(lambda: publisher.connected and len(broker.channel.open) == 1)
     broker.channel.may_close.clear()
 
-    await until(lambda: len(broker.links) == 2 and publisher.connected)
+    await auntil(lambda: len(broker.links) == 2 and publisher.connected)
 
     assert not broker.links[0].is_open
-    await until(lambda: len(broker.channel.sent) == 1)
+    await auntil(lambda: len(broker.channel.sent) == 1)

@@ -10,7 +10,8 @@ from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.until_confirmed import Remaining, UntilConfirmed
 from rmqwork.errors import ConfigurationError, Nacked, PublishError, Unroutable
 from rmqwork.types import Publication
-from tests.unit.fakes import publication, turns, until
+from tests.unit.fakes import publication, turns
+from tests.waiting import auntil
 
 
 class Submitted:
@@ -76,7 +77,7 @@ class Harness:
         self.publishing.publish(publications, self.purpose)
 
     async def tried(self, number: int) -> None:
-        await until(lambda: len(self.publisher.batches) == number)
+        await auntil(lambda: len(self.publisher.batches) == number)
 
     def _pause(self, failed: int) -> float:
         self.failed.append(failed)
@@ -142,7 +143,7 @@ async def test_it_ends_when_it_is_enough(harness: Harness):
     harness.publish("a")
 
     harness.publisher.answer(Nacked("full"))
-    await until(lambda: harness.purpose.rests == [["a"]])
+    await auntil(lambda: harness.purpose.rests == [["a"]])
     await turns()
 
     assert (len(harness.publisher.batches), harness.purpose.confirmations) == (1, 0)
@@ -158,6 +159,6 @@ async def test_the_topology_is_declared_again_for_what_has_nowhere_to_go(
 
     harness.publisher.answer(Unroutable("no queue"))
     await harness.tried(3)
-    await until(lambda: harness.repairs == 1)
+    await auntil(lambda: harness.repairs == 1)
 
     assert "could not be declared again: may not" in caplog.text

@@ -10,7 +10,7 @@ from collections import deque
 import pytest
 
 from rmqwork._publisher.waker import LoopWaker
-from tests.unit.fakes import until
+from tests.waiting import auntil
 
 
 async def test_many_rings_are_one_call():
@@ -21,7 +21,7 @@ async def test_many_rings_are_one_call():
 
     for _ in range(1000):
         bell.ring()
-    await until(lambda: bool(calls))
+    await auntil(lambda: bool(calls))
     await asyncio.sleep(0.02)
     bell.close()
 
@@ -39,7 +39,7 @@ async def test_a_ring_during_the_answer_is_heard():
     bell = LoopWaker(asyncio.get_running_loop(), answer)
     bell.ring()
 
-    await until(lambda: len(calls) == 3)
+    await auntil(lambda: len(calls) == 3)
     bell.close()
 
 
@@ -62,7 +62,7 @@ async def test_nothing_that_threads_put_in_is_left_behind():
     threads = [threading.Thread(target=put) for _ in range(4)]
     for thread in threads:
         thread.start()
-    await until(lambda: len(taken) == 8000, "all to be taken", 30)
+    await auntil(lambda: len(taken) == 8000, "all to be taken", 30)
     for thread in threads:
         thread.join()
     bell.close()

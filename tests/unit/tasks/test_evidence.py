@@ -9,7 +9,7 @@ import pytest
 import rmqwork
 from rmqwork import App
 from rmqwork._cli.demo import app as demo
-from rmqwork._executor.process import EnteredLifespan
+from rmqwork._executor.runtime import EnteredLifespan
 from rmqwork._tasks.evidence import (
     evidence_of,
     is_ours,

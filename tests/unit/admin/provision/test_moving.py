@@ -9,7 +9,7 @@ import pytest
 from rmqwork._admin.provision.moving import Interrupted, Mover
 from rmqwork._transport.port import Settled
 from rmqwork.types import Delivery, Publication, Verdict
-from tests.unit.fakes import until
+from tests.waiting import auntil
 
 
 class Channel:
@@ -46,14 +46,14 @@ async def channel() -> Channel:
 async def mover(channel: Any) -> Mover:
     made = Mover("q", "q.migrating", channel, channel, pause=0.0)
     made._deliver(delivery(1))
-    await until(lambda: len(channel.published) == 1)
+    await auntil(lambda: len(channel.published) == 1)
     return made
 
 
 async def test_the_ack_comes_after_the_confirm(mover: Mover, channel: Channel) -> None:
     assert (channel.acked, mover.held) == ([], 1)
     channel.answer(Verdict.CONFIRMED)
-    await until(lambda: (channel.acked, mover.held, mover.moved) == ([1], 0, 1))
+    await auntil(lambda: (channel.acked, mover.held, mover.moved) == ([1], 0, 1))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.NACKED, Verdict.RETURNED])
@@ -61,10 +61,10 @@ async def test_what_is_not_taken_is_tried_again(
     mover: Mover, channel: Channel, verdict: Verdict
 ) -> None:
     channel.answer(verdict)
-    await until(lambda: len(channel.published) == 1)
+    await auntil(lambda: len(channel.published) == 1)
     assert (channel.acked, mover.held) == ([], 1)
     channel.answer(Verdict.CONFIRMED)
-    await until(lambda: (channel.acked, mover.held) == ([1], 0))
+    await auntil(lambda: (channel.acked, mover.held) == ([1], 0))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.LOST, Verdict.REFUSED])
@@ -72,7 +72,7 @@ async def test_what_nobody_knows_of_stays_where_it_was(
     mover: Mover, channel: Channel, verdict: Verdict
 ) -> None:
     channel.answer(verdict)
-    await until(lambda: mover.problem is not None)
+    await auntil(lambda: mover.problem is not None)
     assert channel.acked == []
     with pytest.raises(Interrupted, match="run it again"):
         mover.check()
@@ -83,6 +83,6 @@ async def test_messages_are_published_in_the_order_in_which_they_came(
 ) -> None:
     for tag in range(2, 50):
         mover._deliver(delivery(tag))
-    await until(lambda: len(channel.published) == 49)
+    await auntil(lambda: len(channel.published) == 49)
 
     assert [one.message_id for one, _ in channel.published] == [f"id{n}" for n in range(1, 50)]

@@ -15,14 +15,8 @@ from rmqwork._worker.consume import consumption as module
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork.errors import TopologyMismatch
 from rmqwork.types import Delivery
-from tests.unit.fakes import (
-    FakeConnector,
-    FakeConsumeChannel,
-    QuickClock,
-    delivery,
-    turns,
-    until,
-)
+from tests.unit.fakes import FakeConnector, FakeConsumeChannel, QuickClock, delivery, turns
+from tests.waiting import auntil
 
 PLAN = app_declarations([Queue("a"), Queue("b")])
 QUEUES = [("a", ("a", "a.due", "a.suspects"), 10), ("b", ("b",), 5)]
@@ -64,7 +58,7 @@ class Room:
 
     async def consumes(self) -> None:
         self.consumption.may_start.set()
-        await until(lambda: self.consumption.consuming, "consuming")
+        await auntil(lambda: self.consumption.consuming, "consuming")
 
     def channel(self, source: str) -> FakeConsumeChannel:
         """The channel of the last connection that consumes from a queue."""
@@ -141,7 +135,7 @@ async def test_a_lost_connection_is_made_again(room: Room, caplog: pytest.LogCap
 
     room.connector.link.lose("reset by peer")
     assert not room.consumption.consuming
-    await until(lambda: len(room.connector.links) == 2 and room.consumption.consuming)
+    await auntil(lambda: len(room.connector.links) == 2 and room.consumption.consuming)
 
     assert set(room.taker.lost) == set(channels)
     assert len(room.taker.lost) == len(channels)
@@ -154,12 +148,12 @@ async def test_it_waits_for_a_broker_that_is_away(room: Room, caplog: pytest.Log
     await room.consumes()
     room.connector.up = False
     room.connector.link.lose()
-    await until(lambda: room.connector.attempts > 4)
+    await auntil(lambda: room.connector.attempts > 4)
     assert "nobody answers" in str(room.consumption.problem)
 
     room.connector.up = True
 
-    await until(lambda: room.consumption.consuming)
+    await auntil(lambda: room.consumption.consuming)
     assert room.consumption.problem is None
     assert "connected again" in caplog.text
 
@@ -182,12 +176,12 @@ async def test_a_topology_that_suits_no_more_is_tried_again(
     await room.consumes()
     room.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
     room.connector.link.lose()
-    await until(lambda: "does not suit" in caplog.text)
+    await auntil(lambda: "does not suit" in caplog.text)
     assert not room.running.done()
 
     room.connector.declaring = None
 
-    await until(lambda: room.consumption.consuming)
+    await auntil(lambda: room.consumption.consuming)
 
 
 async def test_a_cancelled_consumer_begins_again_on_a_new_channel(
@@ -199,7 +193,7 @@ async def test_a_cancelled_consumer_begins_again_on_a_new_channel(
     declared = len(link.declared)
 
     room.consumer("a.due")[3]("the broker cancelled the consumer")
-    await until(lambda: room.consumption.consuming and room.channel("a") is not old)
+    await auntil(lambda: room.consumption.consuming and room.channel("a") is not old)
 
     assert room.taker.lost == [old]
     assert not old.is_open
@@ -214,7 +208,7 @@ async def test_a_channel_that_ends_is_opened_again(room: Room):
     old = room.channel("b")
 
     old.end("PRECONDITION_FAILED - unknown delivery tag 7")
-    await until(lambda: room.consumption.consuming and room.channel("b") is not old)
+    await auntil(lambda: room.consumption.consuming and room.channel("b") is not old)
 
     assert room.taker.lost == [old]
     assert len(room.connector.links) == 1
@@ -228,13 +222,13 @@ async def test_a_queue_that_cannot_be_consumed_does_not_stop_the_others(
     room.connector.consume_refusal = ChannelClosed(403, "ACCESS_REFUSED")
 
     room.channel("a").end("gone")
-    await until(lambda: len(link.consuming) > 5)
+    await auntil(lambda: len(link.consuming) > 5)
     assert not room.consumption.consuming
     assert bystander.is_open
     assert "ACCESS_REFUSED" in caplog.text
 
     room.connector.consume_refusal = None
-    await until(lambda: room.consumption.consuming)
+    await auntil(lambda: room.consumption.consuming)
 
 
 async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(room: Room):
@@ -243,7 +237,7 @@ async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(room: Room)
     [old] = channel.consumers
 
     room.consumption.set_prefetch("b", 50)
-    await until(lambda: channel.cancelled == [old])
+    await auntil(lambda: channel.cancelled == [old])
 
     assert room.consumption.prefetch("b") == 50
     assert [c[:2] for c in channel.consumers.values()] == [("b", 50)]
@@ -257,7 +251,7 @@ async def test_suspects_have_a_prefetch_of_their_own_whose_old_consumer_ends_fir
     [old] = [tag for tag, consumer in channel.consumers.items() if consumer[0] == "a.suspects"]
 
     room.consumption.set_at_once("a", 16)
-    await until(lambda: room.suspects() == 16)
+    await auntil(lambda: room.suspects() == 16)
 
     assert channel.cancelled == [old]  # and nobody else
     assert room.consumption.at_once("a") == 16
@@ -269,25 +263,25 @@ async def test_suspects_are_not_consumed_while_none_are_wanted(room: Room):
     channel = room.channel("a")
 
     room.consumption.set_at_once("a", 0)
-    await until(lambda: room.taker.stopped != [])
+    await auntil(lambda: room.taker.stopped != [])
 
     assert room.taker.stopped == ["a"]
     assert sorted(c[0] for c in channel.consumers.values()) == ["a", "a.due"]
     assert room.consumption.consuming
 
     room.consumption.set_at_once("a", 1)
-    await until(lambda: len(channel.consumers) == 3)
+    await auntil(lambda: len(channel.consumers) == 3)
     assert room.suspects() == 1
 
 
 async def test_after_a_loss_suspects_are_consumed_one_at_a_time(room: Room):
     await room.consumes()
     room.consumption.set_at_once("a", 16)
-    await until(lambda: room.suspects() == 16)
+    await auntil(lambda: room.suspects() == 16)
 
     room.channel("a").end("gone")
-    await until(lambda: room.taker.lost != [] and room.consumption.consuming)
-    await until(lambda: room.suspects() == 1)
+    await auntil(lambda: room.taker.lost != [] and room.consumption.consuming)
+    await auntil(lambda: room.suspects() == 1)
 
     assert room.consumption.at_once("a") == 1
 
@@ -329,7 +323,7 @@ async def test_stop_without_a_connection_ends_the_run(room: Room):
     await room.consumes()
     room.connector.up = False
     room.connector.link.lose()
-    await until(lambda: room.connector.attempts > 2)
+    await auntil(lambda: room.connector.attempts > 2)
 
     await room.consumption.stop()
 

@@ -14,7 +14,8 @@ from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.consume.queues import FirstDeliveryRequeue
 from rmqwork._worker.model.consumed import Consumed
 from rmqwork.types import Delivery
-from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns, until
+from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns
+from tests.waiting import auntil
 
 PLAN = app_declarations([Queue("q", partitions=2)])
 
@@ -69,7 +70,7 @@ async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
     monkeypatch.setattr(consuming, "_STOP_TIMEOUT", 0.2)
     room = Room()
     room.consumption.may_start.set()
-    await until(lambda: room.consumption.consuming, "consuming")
+    await auntil(lambda: room.consumption.consuming, "consuming")
     yield room
     room.owner.held.clear()
     await room.consumption.stop()
@@ -88,7 +89,7 @@ async def test_the_first_delivery_is_given_back_and_no_other(room: Room):
     channel = room.channel("q.0")
     first = room.give("q.0")
     assert channel.log == []
-    await until(lambda: channel.log, "the hand-back")
+    await auntil(lambda: channel.log, "the hand-back")
     second = room.give("q.0")
 
     assert channel.log == [("nack", first.tag)]
@@ -106,24 +107,24 @@ async def test_a_partition_is_given_up_after_its_task(room: Room):
 
     room.owner.held.clear()
     room.consumption.look_again("q.0")
-    await until(lambda: busy.cancelled, "the end of its consumer")
-    await until(lambda: room.owner.release == ["q.1", "q.0"], "put down")
+    await auntil(lambda: busy.cancelled, "the end of its consumer")
+    await auntil(lambda: room.owner.release == ["q.1", "q.0"], "put down")
 
 
 async def test_a_pause_waits_for_the_task_and_ends_with_a_new_consumer(room: Room):
     channel = room.channel("q.0")
     room.owner.held.add("q.0")
     room.consumption.pause("q", "operator")
-    await until(lambda: room.owner.release == ["q.1"], "the idle one")
+    await auntil(lambda: room.owner.release == ["q.1"], "the idle one")
     assert room.consumption.halts("q.0")
     assert not channel.cancelled
 
     room.owner.held.clear()
     room.consumption.look_again("q.0")
-    await until(lambda: channel.cancelled, "the other one")
+    await auntil(lambda: channel.cancelled, "the other one")
     room.consumption.resume("q", "operator")
-    await until(lambda: room.consumption.serves("q.0"), "a consumer again")
-    await until(lambda: room.consumption.serves("q.1"), "a consumer again")
+    await auntil(lambda: room.consumption.serves("q.0"), "a consumer again")
+    await auntil(lambda: room.consumption.serves("q.1"), "a consumer again")
 
 
 async def test_one_that_is_offered_gets_a_new_consumer(room: Room):
@@ -131,7 +132,7 @@ async def test_one_that_is_offered_gets_a_new_consumer(room: Room):
     before = set(channel.consumers)
 
     room.consumption.offer("q.0")
-    await until(lambda: channel.cancelled and room.consumption.serves("q.0"), "another consumer")
+    await auntil(lambda: channel.cancelled and room.consumption.serves("q.0"), "another consumer")
 
     assert not before & set(channel.consumers)
     assert room.owner.release == ["q.0"]

@@ -15,7 +15,7 @@ from rmqwork._transport.port import ConsumeChannel, Link
 from rmqwork._worker.consume import queues
 from rmqwork._worker.consume.queues import FirstDeliveryRequeue
 from rmqwork.types import Delivery, Publication
-from tests.unit.fakes import until
+from tests.waiting import auntil
 
 ARGUMENTS = Queue("q", partitions=1).declared_arguments()
 STEPS = st.lists(
@@ -92,7 +92,7 @@ async def play(steps: Sequence[str]) -> None:
             member.finish()
         return len({number for what, number in log if what == "ended"}) == published
 
-    await until(all_done, "all messages")
+    await auntil(all_done, "all messages")
     await link.close()
     assert early(log) == []
 

@@ -21,7 +21,8 @@ from rmqwork._worker.processes import executor_pool as module
 from rmqwork._worker.processes.executor import Executor, State
 from rmqwork._worker.processes.executor_pool import ExecutorPool, Restarts
 from rmqwork.types import Outcome
-from tests.unit.fakes import delivery, until
+from tests.unit.fakes import delivery
+from tests.waiting import auntil
 
 
 class FakeExecutor:
@@ -124,7 +125,7 @@ async def test_each_that_dies_is_replaced(room: Room):
 
     room.die(room.forked[0])
 
-    await until(lambda: len(room.forked) == 3)
+    await auntil(lambda: len(room.forked) == 3)
 
 
 async def test_one_alone_is_to_blame_of_many_nobody_yet(room: Room):

@@ -13,7 +13,8 @@ from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import BrokerUnavailable, InvalidMessage, PublishError, Unroutable
 from rmqwork.types import Evidence, Failure, Publication, Reason, Success
-from tests.unit.fakes import FakeConsumeChannel, delivery, until
+from tests.unit.fakes import FakeConsumeChannel, delivery
+from tests.waiting import auntil
 
 
 class FakePublisher:
@@ -88,7 +89,7 @@ async def test_a_reply_waits_for_a_broker_that_is_away(room: Room):
     held = room.held()
     room.settlement.settle(held, decide(held, SUCCESS, "host"))
     room.publisher.answer(BrokerUnavailable("away"))
-    await until(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: len(room.publisher.batches) == 2)
     assert room.channel.log == []
     room.publisher.answer(None)
     assert room.channel.log == [("ack", 1)]
@@ -103,7 +104,7 @@ async def test_only_what_was_not_confirmed_is_published_again(room: Room):
     room.publisher.answer(Unroutable("no queue"), None)
 
     # Then the letter alone is tried again, and only then acked
-    await until(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: len(room.publisher.batches) == 2)
     assert room.publisher.publications() == [letter]
     assert room.repairs == 1
     room.publisher.answer(None)
@@ -114,7 +115,7 @@ async def test_the_letter_is_never_dropped_with_the_reply(room: Room):
     held = room.held()
     room.settlement.settle(held, decide(held, FAILURE, "host"))
     room.publisher.batches[-1].end(InvalidMessage("a header does not fit"))
-    await until(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: len(room.publisher.batches) == 2)
     (letter,) = room.publisher.publications()
     assert not is_reply(letter)
     assert room.channel.log == []

@@ -13,15 +13,10 @@ from rmqwork._worker.policy.decide import Ack, HandBack, PublishThenAck, again
 from rmqwork._worker.settle import settlement as module
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.settlement import Settlement
-from rmqwork.errors import (
-    BrokerUnavailable,
-    ConfigurationError,
-    InvalidMessage,
-    Nacked,
-    Unroutable,
-)
+from rmqwork.errors import BrokerUnavailable, ConfigurationError, InvalidMessage, Nacked, Unroutable
 from rmqwork.types import Publication
-from tests.unit.fakes import FakeConsumeChannel, delivery, turns, until
+from tests.unit.fakes import FakeConsumeChannel, delivery, turns
+from tests.waiting import auntil
 
 
 class FakePublisher:
@@ -136,11 +131,11 @@ async def test_a_refused_consequence_keeps_its_delivery_and_is_tried_again(
     room.settlement.settle(held, consequence(held))
 
     for number in range(1, 4):
-        await until(lambda n=number: len(room.publisher.batches) == n)  # type: ignore[misc]
+        await auntil(lambda n=number: len(room.publisher.batches) == n)  # type: ignore[misc]
         room.publisher.answer(error)
         assert room.channel.log == []
         assert room.settlement.open == {held}
-    await until(lambda: len(room.publisher.batches) == 4)
+    await auntil(lambda: len(room.publisher.batches) == 4)
     room.publisher.answer()
 
     assert room.channel.log == [("ack", 1)]
@@ -155,7 +150,7 @@ async def test_an_unroutable_consequence_has_the_topology_declared_again(room: R
 
     room.publisher.answer(Unroutable("no dead-letter queue"))
 
-    await until(lambda: room.repairs == 1 and len(room.publisher.batches) == 2)
+    await auntil(lambda: room.repairs == 1 and len(room.publisher.batches) == 2)
     assert room.channel.log == []
 
 
@@ -168,8 +163,8 @@ async def test_a_repair_that_fails_is_said_and_nothing_else(
 
     room.publisher.answer(Unroutable("no dead-letter queue"))
 
-    await until(lambda: "may not" in caplog.text)
-    await until(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: "may not" in caplog.text)
+    await auntil(lambda: len(room.publisher.batches) == 2)
 
 
 async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(room: Room):
@@ -180,7 +175,7 @@ async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(room: Room):
 
     room.publisher.answer(InvalidMessage("does not fit"))
 
-    await until(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: len(room.publisher.batches) == 2)
     assert "strange" not in room.publisher.sent[1].headers
     assert room.publisher.sent[1].headers["rmqwork-attempt"] == 2
 
@@ -246,7 +241,7 @@ async def test_a_channel_lost_before_the_next_try_keeps_the_decision(room: Room)
     room.publisher.answer(Nacked("full"))
     room.channel.is_open = False
 
-    await until(lambda: not room.settlement.open)
+    await auntil(lambda: not room.settlement.open)
 
     assert len(room.publisher.batches) == 1
     assert room.memory.recall(room.redelivered()) == decision
@@ -270,7 +265,7 @@ async def test_proof_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch):
     room = Room()
     room.settlement.settle(room.held(), Ack())
 
-    await until(lambda: room.memory.unproven(room.channel) == 0)
+    await auntil(lambda: room.memory.unproven(room.channel) == 0)
 
     await room.settlement.close(0.1)
 

@@ -1,0 +1,277 @@
+"""`ExecutorRuntime`: the sockets, threads and event loop that run an executor's tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rmqwork._executor.control import ControlThread
+from rmqwork._executor.control_writer import ControlWriter
+from rmqwork._executor.inbox import Inbox
+from rmqwork._executor.loop import TaskLoop
+from rmqwork._executor.pipe_publisher import PipePublisher
+from rmqwork._executor.stacks import coroutine_stack, thread_stack
+from rmqwork._executor.threads import TaskThreads
+from rmqwork._tasks.evidence import user_traceback
+from rmqwork._worker.ipc.start_marks import Marks
+
+EXIT_LIFESPAN_ERROR: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The size of an executor, and its ends of the sockets to the worker process.
+
+    Args:
+        threads: how many tasks run at once in threads.
+        async_tasks: how many run at once on the event loop.
+        fds: control, thread deliveries, async deliveries, start marks.
+        event_loop: of coroutine tasks: ``asyncio`` or ``uvloop``.
+    """
+
+    threads: int
+    async_tasks: int
+    fds: tuple[int, ...]
+    event_loop: str
+
+
+class ExecutorRuntime:
+    """Takes deliveries from the sockets, runs their tasks, and reports the outcomes.
+
+    It does not know whether it has a process of its own (`ExecutorProcess`) or a thread of the
+    worker's (`rmqwork.testing`). Made and run in one thread, whose event loop runs coroutine tasks.
+
+    Args:
+        assignment: its size and its descriptors, which belong to it from now on.
+        loop: the event loop of coroutine tasks.
+        on_broken_socket: called, in any thread and perhaps often, when a socket fails.
+        on_worker_end: called in the control thread when the worker process has closed its end;
+            None = serve no longer.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_broken_socket: Callable[[], object],
+        on_worker_end: Callable[[], object] | None = None,
+    ) -> None:
+        self._assignment = assignment
+        self._loop = loop
+        self._on_worker_end = on_worker_end or self._abandon
+        control, threads, tasks, marks = assignment.fds
+        self._control = socket.socket(fileno=control)
+        self._control.setblocking(True)
+        thread_socket, async_socket = socket.socket(fileno=threads), socket.socket(fileno=tasks)
+        thread_socket.setblocking(True)
+        async_socket.setblocking(False)
+        self.outlet = ControlWriter(self._control, on_broken_socket)
+        self._thread_inbox = Inbox(thread_socket, self._give_back, on_broken_socket)
+        self._async_inbox = Inbox(async_socket, self._give_back, on_broken_socket)
+        self._marks = Marks(marks, assignment.threads + assignment.async_tasks)
+        self.publisher = PipePublisher(self.outlet)
+        self._stopping = threading.Event()
+        self._abandoned = asyncio.Event()
+        self._task_loop: TaskLoop | None = None
+        self._task_threads: TaskThreads | None = None
+        self._thread_id = threading.get_ident()
+        self._listener = ControlThread(
+            self._control,
+            outlet=self.outlet,
+            inboxes=(self._thread_inbox, self._async_inbox),
+            publisher=self.publisher,
+            hooks=self,
+        )
+
+    def listen(self) -> None:
+        """Start to obey the worker process, which may be before the app is imported."""
+        self._listener.start()
+
+    def run(self, app: Any, entered: Callable[[], object] = lambda: None) -> int:
+        """Run tasks until the worker process says that it is enough; return the exit code.
+
+        Args:
+            app: the loaded app.
+            entered: called when its lifespan has been entered.
+        """
+        lifespan = EnteredLifespan(app.open_lifespan(), self._loop)
+        try:
+            state = lifespan.enter()
+        except BaseException as error:
+            self.outlet.send((("lifespan-error", user_traceback(error)),))
+            return EXIT_LIFESPAN_ERROR
+        entered()
+        self._loop.run_until_complete(self._serve(app, state))
+        try:
+            lifespan.leave()
+        except BaseException as error:
+            text = f"the end of the lifespan failed:\n{user_traceback(error)}"
+            self.outlet.send((("warning", text),))
+        return 0
+
+    async def _serve(self, app: Any, state: object) -> None:
+        """Run tasks until both inboxes have ended and what was started is reported."""
+        ended = asyncio.Semaphore(0)
+        runner = app.runner(state, stopping=self._stopping, progress=self._progress)
+        threads = self._task_threads = TaskThreads(
+            self._assignment.threads,
+            runner=runner,
+            inbox=self._thread_inbox,
+            outlet=self.outlet,
+            marks=self._marks,
+            ended=lambda: self._in_loop(ended.release),
+            keep=runner.keep,
+        )
+        task_loop = self._task_loop = TaskLoop(
+            self._assignment.async_tasks,
+            self._assignment.threads,
+            runner=runner,
+            inbox=self._async_inbox,
+            outlet=self.outlet,
+            marks=self._marks,
+            ended=ended.release,
+            keep=runner.keep,
+        )
+        threads.start()
+        task_loop.start()
+        self.outlet.send((("ready", os.getpid()),))
+        both = asyncio.ensure_future(_acquire_twice(ended))
+        abandoned = asyncio.ensure_future(self._abandoned.wait())
+        await asyncio.wait((both, abandoned), return_when=asyncio.FIRST_COMPLETED)
+        both.cancel()
+        abandoned.cancel()
+
+    def cancel_left(self) -> None:
+        """Cancel what still runs on the event loop, when nothing is served any more."""
+        self._loop.run_until_complete(_cancel(asyncio.all_tasks(self._loop)))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+
+    def close(self, timeout: float) -> None:
+        """Close the sockets after the run, when the worker process has closed its ends.
+
+        Args:
+            timeout: seconds to wait for the worker process.
+        """
+        self._listener.join(timeout)
+        self._control.close()
+        self._thread_inbox.close_socket()
+        self._async_inbox.close_socket()
+
+    def stopping(self) -> None:
+        """See `ControlHooks.stopping`."""
+        self._stopping.set()
+
+    def cancel(self, number: int, why: str) -> None:
+        """See `ControlHooks.cancel`."""
+        if task_loop := self._task_loop:
+            self._in_loop(task_loop.cancel, number, why)
+
+    def cancel_async(self) -> None:
+        """See `ControlHooks.cancel_async`."""
+        if task_loop := self._task_loop:
+            self._in_loop(task_loop.cancel_all, "the worker shuts down")
+
+    def stack(self, number: int) -> str:
+        """See `ControlHooks.stack`."""
+        slot = self._marks.slot(number)
+        if slot is not None and slot < self._assignment.threads and self._task_threads:
+            return thread_stack(self._task_threads.ident(slot))
+        task = self._task_loop.task(number) if self._task_loop else None
+        if task is None:
+            return "it does not run now"
+        return coroutine_stack(task, self._thread_id)
+
+    def inbox_ended(self) -> None:
+        """See `ControlHooks.inbox_ended`."""
+        if task_loop := self._task_loop:
+            self._in_loop(task_loop.check_end)
+
+    def worker_ended(self) -> None:
+        """See `ControlHooks.worker_ended`."""
+        self._on_worker_end()
+
+    def close_after_fork(self) -> None:
+        """In a child that a task has forked: hold nothing that tells the worker of our end."""
+        if not self.outlet.disowned:
+            self.outlet.close_after_fork()
+            self._thread_inbox.close_after_fork()
+            self._async_inbox.close_after_fork()
+
+    def _abandon(self) -> None:
+        """Serve no longer, whatever still runs; in the control thread."""
+        self.cancel_async()
+        self._in_loop(self._abandoned.set)
+
+    def _in_loop(self, function: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: too late to matter
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _progress(self, number: int, current: float, total: float | None) -> None:
+        whole = None if total is None else float(total)
+        self.outlet.send((("progress", number, float(current), whole),))
+
+    def _give_back(self, numbers: list[int]) -> None:
+        self.outlet.send((("back", numbers),))
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _acquire_twice(ended: asyncio.Semaphore) -> None:
+    await ended.acquire()
+    await ended.acquire()
+
+
+class EnteredLifespan:
+    """The app's lifespan in this executor: a sync or an async context manager, or none.
+
+    Args:
+        manager: from ``app.lifespan``.
+        loop: where an async one runs.
+    """
+
+    def __init__(
+        self,
+        manager: AbstractContextManager[object] | AbstractAsyncContextManager[object] | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._manager = manager
+        self._loop = loop
+
+    def enter(self) -> object:
+        """Begin; returns the state for ``ctx.state``."""
+        match self._manager:
+            case None:
+                return None
+            case AbstractContextManager() as manager:
+                return manager.__enter__()
+            case manager:
+                return self._loop.run_until_complete(_enter(manager))
+
+    def leave(self) -> None:
+        """End."""
+        match self._manager:
+            case None:
+                return
+            case AbstractContextManager() as manager:
+                manager.__exit__(None, None, None)
+            case manager:
+                self._loop.run_until_complete(_leave(manager))
+
+
+async def _enter(manager: AbstractAsyncContextManager[object]) -> object:
+    return await manager.__aenter__()
+
+
+async def _leave(manager: AbstractAsyncContextManager[object]) -> None:
+    await manager.__aexit__(None, None, None)
