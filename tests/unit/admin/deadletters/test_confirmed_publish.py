@@ -10,7 +10,8 @@ import pytest
 from rmqwork._admin.deadletters.confirmed_publish import Confirming, Refusal
 from rmqwork.errors import BrokerBlocked, BrokerUnavailable, InvalidMessage, PublishTimeout
 from rmqwork.types import Verdict
-from tests.unit.fakes import FakeConnector, FakeLink, publication, until
+from tests.unit.fakes import FakeConnector, FakeLink, publication
+from tests.waiting import auntil
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def answered(link: FakeLink, *verdicts: Verdict, text: str = "") -> list[R
     """Publish one message, and answer each try of it."""
     asked = asyncio.ensure_future(confirming(link).publish([publication(routing_key="q")]))
     for number, verdict in enumerate(verdicts, 1):
-        await until(lambda n=number: bool(link.channels) and len(link.channels[-1].sent) == n)  # type: ignore[misc]
+        await auntil(lambda n=number: bool(link.channels) and len(link.channels[-1].sent) == n)  # type: ignore[misc]
         link.channels[-1].settle(verdict, text)
     return await asyncio.wait_for(asked, 10)
 
@@ -46,10 +47,10 @@ async def test_a_full_queue_is_tried_again(link: FakeLink):
 
 async def test_what_is_lost_with_its_channel_is_sent_again_on_another_one(link: FakeLink):
     asked = asyncio.ensure_future(confirming(link).publish([publication()]))
-    await until(lambda: bool(link.channels) and len(link.channels[0].sent) == 1)
+    await auntil(lambda: bool(link.channels) and len(link.channels[0].sent) == 1)
 
     link.channels[0].end()
-    await until(lambda: len(link.channels) == 2 and len(link.channels[1].sent) == 1)
+    await auntil(lambda: len(link.channels) == 2 and len(link.channels[1].sent) == 1)
     link.channels[1].settle(Verdict.CONFIRMED)
 
     assert await asked == [None]
@@ -90,7 +91,7 @@ async def test_what_cannot_be_encoded_is_a_refusal(connector: FakeConnector, lin
 
 async def test_without_the_connection_nobody_knows(link: FakeLink):
     asked = asyncio.ensure_future(confirming(link).publish([publication()]))
-    await until(lambda: bool(link.channels) and len(link.channels[0].sent) == 1)
+    await auntil(lambda: bool(link.channels) and len(link.channels[0].sent) == 1)
 
     link.lose()
 
