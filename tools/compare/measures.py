@@ -160,7 +160,7 @@ MEASURES = (
     ),
     Measure(
         "start",
-        "start, {size} times",
+        "start, {size} a run",
         3,
         1,
         start,
