@@ -63,7 +63,7 @@ class QueueConsumer:
         if self.partition is None:
             return receive
         self.dismiss()
-        self.first = FirstDeliveryRequeue(receive)
+        self.first = FirstDeliveryRequeue(receive, SETTLING)
         return self.first
 
     def dismiss(self) -> None:
@@ -84,10 +84,12 @@ class FirstDeliveryRequeue:
 
     Args:
         deliver: takes all others.
+        settling: seconds to wait for what the consumer before it gives back.
     """
 
-    def __init__(self, deliver: Callable[[Delivery], None]) -> None:
+    def __init__(self, deliver: Callable[[Delivery], None], settling: float = SETTLING) -> None:
         self._deliver = deliver
+        self._settling = settling
         self._held: Delivery | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._settled = False
@@ -98,7 +100,7 @@ class FirstDeliveryRequeue:
             self._deliver(delivery)
             return
         self._settled, self._held = True, delivery
-        self._timer = asyncio.get_running_loop().call_later(SETTLING, self.end)
+        self._timer = asyncio.get_running_loop().call_later(self._settling, self.end)
 
     def end(self) -> None:
         """Give it back."""

@@ -201,9 +201,16 @@ def test_names_that_are_made_from_others_are_not_to_be_had_twice(queues, exchang
 
 
 def test_similar_names_do_not_clash():
-    app_declarations(
+    plan = app_declarations(
         [Queue("q"), Queue("q.due"), Queue("q.dlq.old")], [Exchange("q"), Exchange("e")]
     )
+
+    queues = [one.name for one in plan if isinstance(one, DeclareQueue)]
+    assert len(queues) == len(set(queues))
+    assert {"q", "q.dlq", "q.due", "q.due.dlq", "q.dlq.old", "q.dlq.old.dlq"} <= set(queues)
+    exchanges = [one.name for one in plan if isinstance(one, DeclareExchange)]
+    assert len(exchanges) == len(set(exchanges))
+    assert {"q", "e"} <= set(exchanges)
 
 
 def test_a_comma_separates_names_and_is_in_none():

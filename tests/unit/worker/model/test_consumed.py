@@ -149,10 +149,9 @@ async def test_a_look_at_nothing_new_changes_nothing(room: Room):
     assert set(channel.consumers) == before
 
 
-async def test_nothing_is_given_back_on_a_channel_that_is_gone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(queues, "SETTLING", 60.0)
+async def test_nothing_is_given_back_on_a_channel_that_is_gone():
     channel = FakeConsumeChannel()
-    first = FirstDeliveryRequeue(print)
+    first = FirstDeliveryRequeue(print, settling=60.0)
     first(delivery(channel=channel))
 
     channel.is_open = False

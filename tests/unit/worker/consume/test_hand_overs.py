@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from rmqwork._topology.topology import DeclareQueue, Queue
 from rmqwork._transport.connecting import connect
 from rmqwork._transport.port import ConsumeChannel, Link
-from rmqwork._worker.consume import queues
 from rmqwork._worker.consume.queues import FirstDeliveryRequeue
 from rmqwork.types import Delivery, Publication
 from tests.waiting import auntil
@@ -31,7 +30,7 @@ class Member:
         self._log = log
         self.channel: ConsumeChannel
         self.held: Delivery | None = None
-        self._first = FirstDeliveryRequeue(self._take)
+        self._first = FirstDeliveryRequeue(self._take, settling=60.0)
         self._tag = ""
 
     async def join(self, link: Link) -> None:
@@ -138,8 +137,4 @@ def early(log: Sequence[tuple[str, int]]) -> list[int]:
 @example(["publish", "publish", "come", "come", "leave unfinished"])
 @given(STEPS)
 def test_messages_run_in_order(steps: list[str]):
-    queues.SETTLING, before = 60.0, queues.SETTLING  # type: ignore[misc]
-    try:
-        asyncio.run(play(steps))
-    finally:
-        queues.SETTLING = before  # type: ignore[misc]
+    asyncio.run(play(steps))
