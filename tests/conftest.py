@@ -12,6 +12,7 @@ import re
 import signal
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Client, Listener
@@ -20,7 +21,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rmqwork.errors import BrokerUnavailable
 from rmqwork.testing.broker import Broker, start_broker, vhost
+from tests.requirements import broker_unavailable, missing_part, require_broker
 
 # Each test makes its queues anew; none but those about it kills the broker just then.
 os.environ.setdefault("RMQWORK_NEW_QUEUE_WAIT", "0")
@@ -51,6 +54,7 @@ class BrokerDesk:
         self._listener = Listener(self.address, family="AF_UNIX")
         self._say = say
         self._broker: Broker | None = None
+        self._answer: object = None
         self._thread = threading.Thread(target=self._serve, name="broker desk", daemon=True)
         self._thread.start()
 
@@ -59,14 +63,18 @@ class BrokerDesk:
             with self._listener.accept() as worker:
                 if worker.recv() == "close":
                     return
-                try:
-                    self._broker = self._broker or start_broker(say=self._say.append)
-                except Exception as error:
-                    answer: object = error
-                else:
-                    answer = (self._broker.url, self._broker.version, self._broker.management_url)
+                if self._answer is None:
+                    self._answer = self._start()
                 with suppress(OSError):  # a worker that is gone needs no answer
-                    worker.send(answer)
+                    worker.send(self._answer)
+
+    def _start(self) -> object:
+        """Start the broker; returns where it is, or the error."""
+        try:
+            self._broker = start_broker(say=self._say.append)
+        except Exception as error:
+            return error
+        return self._broker.url, self._broker.version, self._broker.management_url
 
     def close(self) -> None:
         ask(self.address, "close")
@@ -103,13 +111,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         desk.close()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+) -> Iterator[None]:
+    """Tell which broker was taken, and at last what was missing."""
     if config.stash[_said]:
         terminalreporter.section("broker")
         for line in config.stash[_said]:
             terminalreporter.write_line(line)
+    skipped = terminalreporter.stats.get("skipped", [])
+    parts = Counter(part for report in skipped if (part := missing_part(report)) is not None)
+    if not parts:
+        yield
+        return
+    # A line for each part is enough; pytest would give one for each test.
+    terminalreporter.stats["skipped"] = [report for report in skipped if not missing_part(report)]
+    try:
+        yield
+    finally:
+        terminalreporter.stats["skipped"] = skipped
+    terminalreporter.section("tests skipped for what is missing here")
+    for part, count in sorted(parts.items()):
+        terminalreporter.write_line(f"{count:5} {part}")
+    terminalreporter.write_line("As root on Debian or Ubuntu: tools/setup test")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -127,10 +152,12 @@ def broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """The session's RabbitMQ (see :mod:`rmqwork.testing.broker`); shared: do not break it."""
     workerinput = getattr(pytestconfig, "workerinput", None)
     if workerinput is None:
-        with start_broker(say=pytestconfig.stash[_said].append) as own:
+        with require_broker(say=pytestconfig.stash[_said].append) as own:
             yield own
         return
     answer = ask(workerinput[ADDRESS], "broker")
+    if isinstance(answer, BrokerUnavailable):
+        broker_unavailable(answer)
     if isinstance(answer, Exception):
         raise answer
     assert isinstance(answer, tuple)
@@ -148,7 +175,7 @@ def fragile_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
             return
     somebody_else = os.environ.get("RMQWORK_TEST_BROKER") in (None, "", "given")
     prefer = "docker" if somebody_else else None
-    with start_broker(prefer=prefer, say=request.config.stash[_said].append) as own:
+    with require_broker(prefer=prefer, say=request.config.stash[_said].append) as own:
         yield own
 
 

@@ -1,7 +1,4 @@
-"""Real stores for tests: private instances on free ports, in a temporary folder, gone in the end.
-
-Debian's packages are installed when one is missing and this is root's machine to change.
-"""
+"""Real stores for tests: private servers on free ports, in a temporary folder, gone in the end."""
 
 from __future__ import annotations
 
@@ -17,11 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from rmqwork.testing._node import free_ports
+from tests.requirements import require_program
 
-PACKAGES = {"redis": "redis-server", "postgresql": "postgresql", "mariadb": "mariadb-server"}
 PATIENCE = 60.0
 
 
@@ -178,23 +173,11 @@ def _user(name: str, folder: Path) -> str | None:
 
 
 def _binary(kind: str) -> str:
-    found = _find(kind)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", PACKAGES[kind]]
-        subprocess.run(
-            install,
-            check=False,
-            capture_output=True,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        found = _find(kind)
-    if found is None:
-        pytest.fail(f"these tests need {PACKAGES[kind]}: apt-get install {PACKAGES[kind]}")
-    return found
-
-
-def _find(kind: str) -> str | None:
-    if kind == "postgresql":
+    if kind == "postgresql":  # Debian keeps each version of it off the search path
         versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-        return str(versions[-1]) if versions else shutil.which("postgres")
-    return shutil.which({"redis": "redis-server", "mariadb": "mariadbd"}[kind])
+        return str(versions[-1]) if versions else require_program("postgres", "postgresql")
+    name, package = {
+        "redis": ("redis-server", "redis-server"),
+        "mariadb": ("mariadbd", "mariadb-server"),
+    }[kind]
+    return require_program(name, package)

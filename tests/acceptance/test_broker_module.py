@@ -18,10 +18,7 @@ from rmqwork._admin.management import Management, ManagementError
 from rmqwork.testing import _keeper
 from rmqwork.testing._private import installed_server
 from rmqwork.testing.broker import Broker, BrokerOperationError, start_broker, vhost
-
-needs_server = pytest.mark.skipif(
-    installed_server() is None, reason="no rabbitmq-server is installed"
-)
+from tests.requirements import require_program
 
 # A program that starts a private node, says where, and waits for its end.
 PROGRAM = """
@@ -65,7 +62,14 @@ def kept_message(url: str) -> bytes | None:
 
 
 @pytest.fixture(scope="module")
-def private() -> Iterator[Broker]:
+def server() -> Path:
+    """The start script of an installed RabbitMQ."""
+    found = installed_server()
+    return found or Path(require_program("rabbitmq-server", "rabbitmq-server"))
+
+
+@pytest.fixture(scope="module")
+def private(server: Path) -> Iterator[Broker]:
     with start_broker(prefer="private", say=lambda _: None) as broker:
         yield broker
 
@@ -139,7 +143,7 @@ def _served(url: str, body: bytes) -> bool:
         return False
 
 
-@needs_server
+@pytest.mark.usefixtures("server")
 @pytest.mark.broker
 class TestPrivateNode:
     def test_restarts_with_its_data(self, private: Broker) -> None:

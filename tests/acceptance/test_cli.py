@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.requirements import require_module
 from tests.waiting import until
 
 APP = """
@@ -176,7 +177,7 @@ def test_watching_ends_on_ctrl_c(tmp_path: Path, environment: dict[str, str]) ->
 def test_dev_restarts_the_worker_when_the_code_changes(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
-    pytest.importorskip("watchfiles")
+    require_module("watchfiles")
     log = tmp_path / "log.txt"
 
     def said(pattern: str) -> int:
@@ -196,7 +197,7 @@ def test_dev_restarts_the_worker_when_the_code_changes(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
 def test_a_killed_dev_leaves_no_worker_behind(tmp_path: Path, environment: dict[str, str]) -> None:
-    pytest.importorskip("watchfiles")
+    require_module("watchfiles")
     log = tmp_path / "log.txt"
     with started(tmp_path, environment, "dev", "-c", "1", "--grace", "5") as process:
         until(lambda: " works on " in log.read_text())

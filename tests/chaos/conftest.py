@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rmqwork.testing.broker import Broker, start_broker
+from rmqwork.testing.broker import Broker
+from tests.requirements import require_broker
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def own_broker() -> Iterator[Broker]:
     given = os.environ.get("RMQWORK_TEST_BROKER") in (None, "", "given")
     before = os.environ.pop("RMQWORK_NEW_QUEUE_WAIT", None)  # here the broker is killed
     try:
-        with start_broker(prefer="docker" if given else None) as broker:
+        with require_broker(prefer="docker" if given else None) as broker:
             yield broker
     finally:
         if before is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
 from rmqwork import ConfigurationError, FailedTask, TaskSet, group
+from tests.requirements import require_module, require_program
 
 tasks = TaskSet("shop")
 
@@ -53,7 +53,7 @@ def test_mermaid():
 
 
 def test_a_picture_is_drawn_by_graphviz(tmp_path, monkeypatch):
-    pytest.importorskip("graphviz")  # an extra
+    require_module("graphviz")
     # Given a dot that says what it was asked for
     dot = tmp_path / "bin" / "dot"
     dot.parent.mkdir()
@@ -69,9 +69,9 @@ def test_a_picture_is_drawn_by_graphviz(tmp_path, monkeypatch):
     assert said.count("->") == 7
 
 
-@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's program is not installed")
 def test_a_real_picture(tmp_path):
-    pytest.importorskip("graphviz")
+    require_module("graphviz")
+    require_program("dot", "graphviz")
     for kind, begins in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
         picture = tmp_path / f"whole.{kind}"
         WHOLE.draw(str(picture))

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("PIL")
-
 from PIL import Image
 
 from rmqwork import Context, Reject

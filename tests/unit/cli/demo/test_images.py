@@ -5,10 +5,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("PIL")
-
 from PIL import Image
 
 from rmqwork._cli.demo.images import portrait, write_images

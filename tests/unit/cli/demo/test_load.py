@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("PIL")
-
 from rmqwork._cli.demo.app import MakePortrait, MakeThumbnail
 from rmqwork._cli.demo.load import Load, prepare
 

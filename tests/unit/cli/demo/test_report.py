@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("PIL")
-
 from rich.console import Console
 
 from rmqwork._cli.demo.ledger import Balance

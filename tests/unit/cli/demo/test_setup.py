@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("PIL")
-
 from rmqwork._cli.demo.setup import Setup, Worker, WorkerFailed
 
 

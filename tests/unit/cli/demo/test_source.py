@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("PIL")
-
 from rmqwork import Reject
 from rmqwork._cli.demo.app import SourceBusy, fetch
 from rmqwork._cli.demo.source import FlakySource

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("PIL")
-
 from rmqwork._cli.demo.app import HIGH, LOW, MakePortrait, MakeThumbnail, ledger_path
 from rmqwork._cli.demo.images import portrait
 from rmqwork._cli.demo.ledger import LedgerWriter, Line
