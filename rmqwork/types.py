@@ -108,6 +108,7 @@ class SettleChannel(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether its deliveries can still be settled."""
+        ...
 
     def ack(self, delivery: Delivery) -> None:
         """Settle a delivery for good."""

@@ -38,9 +38,7 @@ def taken_schema(annotation: Any) -> Schema:
     """The schema of what an argument takes; `ANY` if it says nothing, or if code decides it."""
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-        core: Mapping[str, Any] = adapter.core_schema
-        while core["type"] in ("definitions", "nullable", "default"):
-            core = core["schema"]
+        core = _innermost(adapter.core_schema)
         if core["type"] in _OWN_CODE:
             return ANY
         schema = adapter.json_schema(mode="validation")
@@ -48,6 +46,13 @@ def taken_schema(annotation: Any) -> Schema:
     except Exception:
         return ANY
     return {**schema, _SHALLOW: True} if any(kind in text for kind in _OWN_CODE) else schema
+
+
+def _innermost(core: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema inside those that only wrap one."""
+    while core["type"] in ("definitions", "nullable", "default"):
+        core = core["schema"]
+    return core
 
 
 def incompatibility(given: Schema, taken: Schema) -> str | None:

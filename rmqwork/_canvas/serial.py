@@ -25,6 +25,7 @@ def dump(work: WorkflowSpec) -> str:
 
 
 def _plain(work: WorkflowSpec) -> dict[str, Any]:
+    found: dict[str, Any]
     match work:
         case Step():
             found = _plain_step(work)

@@ -22,6 +22,7 @@ class Limited(Protocol):
     @property
     def name(self) -> str:
         """By which messages name it."""
+        ...
 
     @property
     def queue(self) -> str | None:

@@ -32,6 +32,7 @@ class ControlHooks(Protocol):
 
     def stack(self, number: int) -> str:
         """Where a task stands."""
+        ...
 
     def inbox_ended(self) -> None:
         """An inbox that this thread reads has come to its end."""

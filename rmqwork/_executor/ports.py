@@ -29,9 +29,11 @@ class Runner(Protocol):
         Raises:
             TimeLimitReached: it was raised in this thread.
         """
+        ...
 
     def timed_out(self, prepared: Any, seconds: float) -> Outcome:
         """The outcome of a run that was stopped at its time limit."""
+        ...
 
     async def arun(self, prepared: Any, ended: Callable[[], bool]) -> Outcome | None:
         """Run a coroutine task; None when it was cancelled, and ``ended`` says: by the worker."""

@@ -277,7 +277,8 @@ def main() -> int:
             app = load_app(path)
             message = manifest_message(app)
     except AppNotLoaded as error:
-        message = ("import-error", error.report)
+        sock.sendall(pack([("import-error", error.report)]))
+        return EXIT_IMPORT_ERROR
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR

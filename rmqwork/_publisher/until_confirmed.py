@@ -52,6 +52,7 @@ class Purpose(Protocol):
 
     def again(self, rest: tuple[Publication, ...]) -> bool:
         """Say, after the wait, whether what is left is to be published."""
+        ...
 
 
 Rest = Callable[[Sequence[Publication], Sequence[Exception | None]], Remaining]

@@ -33,9 +33,11 @@ class ResultBackend(Protocol):
     @property
     def problem(self) -> str:
         """Why it is not ready."""
+        ...
 
     def expect(self, task_id: str) -> PendingResult:
         """A task is about to be published, whose result somebody may want."""
+        ...
 
     def entry(self, task_id: str, task: str) -> PendingResult:
         """The entry of a task that was published somewhere, some time.
@@ -43,6 +45,7 @@ class ResultBackend(Protocol):
         Raises:
             ResultsDisabled: its result cannot be had here.
         """
+        ...
 
     def watch(self, entry: PendingResult) -> Future[Record]:
         """Begin to look out for the final word; returns its future.
@@ -50,6 +53,7 @@ class ResultBackend(Protocol):
         Raises:
             ResultsDisabled: its result cannot be had here.
         """
+        ...
 
     def latest(self, entry: PendingResult) -> Record | None:
         """What is known now; None = nothing. May wait for a store."""
@@ -78,6 +82,7 @@ class Store(Protocol):
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, bytes]:
         """The records of these keys, as far as there are any. Raises as `put`."""
+        ...
 
     def delete(self, keys: Collection[str]) -> None:
         """Delete the records of these keys. Raises as `put`."""

@@ -41,6 +41,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         try:
             import sqlalchemy as sa
+            from sqlalchemy import exc
             from sqlalchemy.dialects import mysql
         except ImportError as error:
             raise ConfigurationError(
@@ -57,7 +58,7 @@ class SqlStore:
                 f"results: the driver of {scheme!r} is missing ({error}); "
                 "pip install 'rmqwork[sql]' has psycopg and PyMySQL"
             ) from error
-        except sa.exc.ArgumentError as error:
+        except exc.ArgumentError as error:
             raise ConfigurationError(f"results: {error}") from None
         blob = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
         name = sa.String(255).with_variant(

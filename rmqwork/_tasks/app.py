@@ -110,7 +110,7 @@ class App(Publishing):
         self._sender = Sender(self._make_publisher, self.hooks)
 
     @property
-    def app(self) -> App:
+    def app(self) -> App:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Itself."""
         return self
 
@@ -318,7 +318,7 @@ class TaskSet(TaskRegistry):
         self._apps: weakref.WeakSet[App] = weakref.WeakSet()
 
     @property
-    def app(self) -> App:
+    def app(self) -> App:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The one app that the set was added to.
 
         Raises:

@@ -188,7 +188,7 @@ class Publishing(TaskRegistry):
             return publication, self.asking.result(publication)
         from rmqwork._canvas.publishing import attach_links
 
-        publication, children = attach_links(self, publication, options)
+        publication, children = attach_links(self, publication, options)  # pyright: ignore[reportArgumentType]
         result = self.asking.result(publication)
         result.children = children
         return publication, result
@@ -347,7 +347,7 @@ class Publishing(TaskRegistry):
     @functools.cached_property
     def asking(self) -> ResultClient:
         """How this app asks for results."""
-        return ResultClient(self)
+        return ResultClient(self)  # pyright: ignore[reportArgumentType]
 
     def _options(self, given: Mapping[str, Any], verb: str) -> CallOptions:
         return parse(given, f"App {self.name!r}, {verb}", time.time())
@@ -376,7 +376,7 @@ class Publishing(TaskRegistry):
                 if not isinstance(work, Step) or work.items is not None or work.is_open:
                     from rmqwork._canvas.publishing import compose_workflow
 
-                    begin, result = compose_workflow(self, work, given)
+                    begin, result = compose_workflow(self, work, given)  # pyright: ignore[reportArgumentType]
                     publications += begin
                     results.append(result)
                     continue

@@ -11,6 +11,8 @@ from rmqwork._canvas.spec import Group, Step
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import functools
+
     from rmqwork._tasks.binding import ArgumentBinder
 
 P = ParamSpec("P")
@@ -20,11 +22,15 @@ T = TypeVar("T")
 
 
 class MakesSignatures(Generic[P, R]):
-    """A task, as the start of signatures."""
+    """A task, as the start of signatures.
+
+    That ``self`` is callable with arguments of certain types is what tells apart the kinds of
+    signature; pyright does not see that a task is.
+    """
 
     if TYPE_CHECKING:
 
-        @property
+        @functools.cached_property
         def filling(self) -> ArgumentBinder: ...
 
         def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...
@@ -57,7 +63,10 @@ class MakesSignatures(Generic[P, R]):
         return Immutable(Step(self, args, kwargs, immutable=True))  # type: ignore[arg-type]
 
     def partial(
-        self: Callable[Concatenate[T, Q], object], /, *args: Q.args, **kwargs: Q.kwargs
+        self: Callable[Concatenate[T, Q], object],  # pyright: ignore[reportGeneralTypeIssues]
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
     ) -> Partial[T, R]:
         """`s` with the first argument left out, where defaults leave `s` in doubt.
 
@@ -68,7 +77,11 @@ class MakesSignatures(Generic[P, R]):
         task.filling.check(args, kwargs, is_open=True)
         return Partial(Step(task, args, kwargs, is_open=True))
 
-    def map(self: Callable[[T], object], values: Iterable[T], /) -> Immutable[list[R]]:
+    def map(
+        self: Callable[[T], object],  # pyright: ignore[reportGeneralTypeIssues]
+        values: Iterable[T],
+        /,
+    ) -> Immutable[list[R]]:
         """One message that runs the task for each of these values, one after the other.
 
         Its value is the list of theirs. It fails as a whole, and runs again as a whole.

@@ -3,6 +3,9 @@
 The JSON is that of `rmqwork._canvas.serial`. A task that the app does not know is taken as it is.
 """
 
+# pyright: reportArgumentType=false
+# A task is what `Step` takes, but pyright knows no `functools.cached_property` in a protocol.
+
 from __future__ import annotations
 
 import json

@@ -262,13 +262,16 @@ class Queue:
 
 
 def _bindings(queue: str, given: object) -> tuple[Binding, ...]:
-    bindings = tuple(given) if isinstance(given, Iterable) else (given,)
-    for binding in bindings:
-        if not isinstance(binding, Binding):
-            raise ConfigurationError(
-                f"queue {queue!r}: bindings are Binding(exchange, routing_key), not {binding!r}"
-            )
-    return bindings
+    several = given if isinstance(given, Iterable) else (given,)
+    return tuple(_binding(queue, one) for one in several)
+
+
+def _binding(queue: str, given: object) -> Binding:
+    if not isinstance(given, Binding):
+        raise ConfigurationError(
+            f"queue {queue!r}: bindings are Binding(exchange, routing_key), not {given!r}"
+        )
+    return given
 
 
 def _check_clashes(queues: Iterable[Queue], exchanges: Iterable[Exchange]) -> None:

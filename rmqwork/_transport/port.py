@@ -44,6 +44,7 @@ class PublishChannel(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether publications can be given to it."""
+        ...
 
     def publish(self, publication: Publication, settled: Settled) -> None:
         """Send a publication; ``settled`` is called once, also when the channel ends (LOST).
@@ -71,6 +72,7 @@ class ConsumeChannel(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether deliveries of this channel can still be settled."""
+        ...
 
     async def consume(
         self,
@@ -91,6 +93,7 @@ class ConsumeChannel(Protocol):
                 or a consumer timeout). Not called after `cancel` or when the channel closes.
             arguments: of the consumer.
         """
+        ...
 
     async def cancel(self, consumer_tag: str) -> None:
         """End a consumer; deliveries may still come until this returns."""
@@ -125,10 +128,12 @@ class Link(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether the connection stands."""
+        ...
 
     @property
     def blocked(self) -> bool:
         """Whether the broker holds publishers back (a memory or disk alarm)."""
+        ...
 
     def on_lost(self, callback: Callable[[str], None]) -> None:
         """Register what is called once, with a reason, when the connection ends unasked."""
@@ -145,24 +150,29 @@ class Link(Protocol):
         Raises:
             TopologyMismatch: what exists does not suit.
         """
+        ...
 
     async def missing(self, plan: Sequence[Declaration]) -> list[Declaration]:
         """Which exchanges and queues of a plan do not exist; changes nothing.
 
         What this user may do nothing with is taken on trust.
         """
+        ...
 
     async def open_publishing(self) -> PublishChannel:
         """Open a channel in confirm mode."""
+        ...
 
     async def open_consuming(self, closed: Callable[[str], None]) -> ConsumeChannel:
         """Open a channel to consume; ``closed`` is called with a reason if it ends unasked."""
+        ...
 
     async def depth(self, queue: str) -> QueueDepth | None:
         """How many messages wait in a queue and who reads it; None when there is no such queue."""
 
     async def purge(self, queue: str) -> int:
         """Remove all ready messages of a queue; returns how many."""
+        ...
 
     async def delete_queue(self, queue: str) -> None:
         """Delete a queue with what it holds; no error when there is none."""
@@ -180,6 +190,7 @@ class Connector(Protocol):
     @property
     def label(self) -> str:
         """The addresses without passwords, for people."""
+        ...
 
     async def open(self, name: str) -> Link:
         """Open a connection; ``name`` is shown in the broker's list of connections.
@@ -189,6 +200,7 @@ class Connector(Protocol):
         Raises:
             BrokerUnavailable: none answered, with the reason of each.
         """
+        ...
 
 
 class PublishPort(Protocol):
@@ -208,6 +220,8 @@ class PublishPort(Protocol):
             after ``timeout`` at the latest. Errors of configuration (`ConfigurationError`,
             `TopologyMismatch`) are raised by the future.
         """
+        ...
 
     def close(self, timeout: float) -> int:
         """Wait for what was submitted; returns how many publications could not be confirmed."""
+        ...

@@ -19,6 +19,7 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds that only grow."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Return after this time."""

@@ -64,9 +64,11 @@ class Runs(Protocol):
     @property
     def stopping(self) -> bool:
         """Whether nothing is to start any more."""
+        ...
 
     def next_number(self) -> int:
         """A number that no delivery of this worker has had."""
+        ...
 
     def consider(self, held: HeldDelivery) -> None:
         """Have a delivery run, unless something else is decided of it."""
@@ -76,6 +78,7 @@ class Runs(Protocol):
 
     def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
         """Take those that are unwanted of the deliveries that no executor has."""
+        ...
 
 
 class PartitionRunner:

@@ -66,7 +66,9 @@ async def _run(options: WorkerOptions, first: Started, start: Callable[[], Start
 
     template = Template(first, events)
     signals = _Signals()
-    for left in reversed(range(_TEMPLATES)):
+    left = _TEMPLATES
+    while True:
+        left -= 1
         try:
             worker = await _prepare(options, template, new_template, signals)
             break

@@ -32,14 +32,17 @@ class Observed(Protocol):
     @property
     def app(self) -> App:
         """The app whose tasks it runs."""
+        ...
 
     @property
     def busy(self) -> bool:
         """Whether it holds a delivery."""
+        ...
 
     @property
     def join_queues(self) -> Sequence[str]:
         """The queues of its joins."""
+        ...
 
 
 def wait_until_idle(

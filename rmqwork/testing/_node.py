@@ -55,6 +55,7 @@ class Node(Protocol):
 
     def rabbitmqctl(self, *args: str) -> str:
         """Run ``rabbitmqctl`` on the node and return what it printed."""
+        ...
 
     def close(self) -> None:
         """Remove the node and all that belongs to it."""

@@ -27,7 +27,10 @@ _COUNTERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 class _NoChannel:
     """The channel of a letter that was read from a file: there is nothing to settle."""
 
-    is_open: Final = False
+    @property
+    def is_open(self) -> bool:
+        """False: there is no channel."""
+        return False
 
     def ack(self, delivery: Delivery) -> None:
         """Refuse it."""

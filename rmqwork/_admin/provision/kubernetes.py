@@ -86,4 +86,4 @@ def _described(declaration: Declaration) -> tuple[str, str, dict[str, Any]]:
             made = ("Binding", object_name("binding", source, destination, routing_key, told))
     if arguments:
         spec["arguments"] = arguments
-    return (*made, spec)
+    return made[0], made[1], spec

@@ -50,10 +50,8 @@ def export_letters(
     with ExitStack() as stack:
         out: IO[str] = sys.stdout
         if output is not None:
-            target = Path(output)
-            part = target.with_name(f"{target.name}.part")
             try:
-                out = stack.enter_context(part.open("w", encoding="ascii"))
+                out = stack.enter_context(_part(output).open("w", encoding="ascii"))
             except OSError as error:
                 raise ConfigurationError(
                     f"--output {output}: cannot be written: {error.strerror}"
@@ -66,7 +64,7 @@ def export_letters(
 
         readings = look(app, choice["queues"], write, selection)
     if output is not None:
-        os.replace(part, target)
+        os.replace(_part(output), output)
         if as_json:
             print_json({"exported": count, "file": output})
         else:
@@ -77,6 +75,11 @@ def export_letters(
     if not count:
         raise NoSuchLetter("no dead letter fits; nothing was written")
     return FAILED if remarks else 0
+
+
+def _part(output: str) -> Path:
+    """Return the file that is written before it takes the name of ``output``."""
+    return Path(f"{output}.part")
 
 
 @click.command("import")

@@ -18,6 +18,9 @@ What differs from pika's own classes:
 * pika ends the connection over a header that it cannot represent. Here `properties` reads them.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# It does not know private names of pika, nor the types that pika's comments give.
+
 from __future__ import annotations
 
 import os

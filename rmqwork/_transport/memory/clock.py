@@ -12,13 +12,16 @@ class Clock(Protocol):
     @property
     def moves(self) -> bool:
         """Whether it moves by itself."""
+        ...
 
     @property
     def ahead(self) -> float:
         """Seconds by which it is ahead of the process's own clock."""
+        ...
 
     def now(self) -> float:
         """Seconds since some moment."""
+        ...
 
 
 class RealClock:

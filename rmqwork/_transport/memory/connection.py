@@ -34,6 +34,7 @@ class Connection(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether the connection stands."""
+        ...
 
     def post(self, call: Callable[..., object], *arguments: object) -> None:
         """Have something called in the connection's loop, after all that was posted before."""

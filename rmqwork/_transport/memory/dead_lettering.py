@@ -45,18 +45,22 @@ class Owner(Protocol):
 
     def now(self) -> float:
         """The time by the broker's clock."""
+        ...
 
     def wall(self) -> float:
         """The time since the epoch, as far as the broker is concerned."""
+        ...
 
     def later(self, moment: float, call: Callable[[], None]) -> None:
         """Have something called when the broker's clock says ``moment``."""
 
     def targets(self, message: Message) -> list[MemoryQueue]:
         """The queues that a message is for; raises `ChannelClosed` without its exchange."""
+        ...
 
     def put(self, queue: MemoryQueue, message: Message) -> bool:
         """Put a message into a queue; false when it refuses."""
+        ...
 
 
 class DeadLettering:

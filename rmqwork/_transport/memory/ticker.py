@@ -11,6 +11,7 @@ class Ticking(Protocol):
 
     def now(self) -> float:
         """The time."""
+        ...
 
     def tick(self) -> float | None:
         """Do what is due; returns when the next thing is."""

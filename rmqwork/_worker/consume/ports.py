@@ -25,6 +25,7 @@ class Consumer(Protocol):
         """Whether a task of a partition runs: its consumer must not end before, because the next
         message would go to the next consumer.
         """
+        ...
 
     def suspects_stopped(self, queue: str) -> None:
         """Its suspects queue has no consumer any more, as was wished by `set_at_once`."""

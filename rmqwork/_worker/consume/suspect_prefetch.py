@@ -33,6 +33,7 @@ class Taps(Protocol):
 
     def at_once(self, queue: str) -> int:
         """The prefetch that a queue's suspects have, or are about to have."""
+        ...
 
     def set_at_once(self, queue: str, prefetch: int) -> None:
         """Change it; 0: no consumer."""

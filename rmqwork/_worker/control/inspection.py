@@ -39,9 +39,11 @@ class Joins(Protocol):
     @property
     def open(self) -> int:
         """How many it gathers the parts of."""
+        ...
 
     def summary(self) -> Sequence[Gathering]:
         """They, the oldest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ class Waiting(Protocol):
 
     def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
         """Take those that are unwanted."""
+        ...
 
     def refuse(self, held: HeldDelivery, reason: Reason, evidence: Evidence) -> None:
         """Dead-letter one that has not run, and must not any more."""

@@ -31,10 +31,12 @@ class Liveness(Protocol):
     @property
     def alive(self) -> bool:
         """Whether there is an executor that may be hoped for."""
+        ...
 
     @property
     def silent(self) -> Mapping[int, float]:
         """Those that have not answered in time: process and seconds."""
+        ...
 
 
 class Observed(Protocol):
@@ -45,9 +47,11 @@ class Observed(Protocol):
     @property
     def pulse(self) -> Liveness:
         """Of its executors."""
+        ...
 
     def detail(self) -> Mapping[str, Any]:
         """What probes are told."""
+        ...
 
 
 class HealthServer:

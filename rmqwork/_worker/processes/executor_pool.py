@@ -284,6 +284,7 @@ class ExecutorPool:
         up at once (memory was short, maybe).
         """
         restarts = Restarts()
+        reason = ""
         for attempt in range(_RENEWALS):
             self.template = self._new_template()
             try:

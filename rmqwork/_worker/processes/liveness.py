@@ -27,6 +27,7 @@ class Asked(Protocol):
 
     def started(self) -> Mapping[int, float]:
         """The deliveries that run in it."""
+        ...
 
 
 def patience_with_tasks(plan: WorkerSpec) -> float:
