@@ -48,7 +48,7 @@ class FlakySource(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: FlakySource
+    server: FlakySource  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
         """Answer one request."""
