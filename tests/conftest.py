@@ -42,10 +42,10 @@ BROKER_FIXTURES = {"broker", "broker_version", "fragile_broker", "vhost_url"}
 ADDRESS = "rmqwork_broker_desk"  # the key under which xdist's workers are told the socket
 
 _said = pytest.StashKey[list[str]]()
-_desk = pytest.StashKey["BrokerDesk"]()
+_desk = pytest.StashKey["BrokerFixtureServer"]()
 
 
-class BrokerDesk:
+class BrokerFixtureServer:
     """Where the workers of pytest-xdist ask the controller for the broker."""
 
     def __init__(self, say: list[str]) -> None:
@@ -98,7 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_said] = []
     controller = not hasattr(config, "workerinput")
     if controller and config.getoption("dist", default="no") != "no":
-        config.stash[_desk] = BrokerDesk(config.stash[_said])
+        config.stash[_desk] = BrokerFixtureServer(config.stash[_said])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -424,7 +424,7 @@ class Proxy:
                 one.shutdown(socket.SHUT_RDWR)
 
 
-class Scene:
+class WorkerHarness:
     """A virtual host, a ledger, a publisher, a rival and any number of workers.
 
     Args:

@@ -25,7 +25,7 @@ APP = "tests.acceptance.apps.canvas:app"
 PATIENCE = 60.0
 
 
-class Stage:
+class CanvasHarness:
     """An app whose worker runs."""
 
     def __init__(self, app: App, folder: Path) -> None:
@@ -61,7 +61,7 @@ def lines(path: Path, count: int) -> list[str]:
         ),
     ],
 )
-def on(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Stage]:
+def on(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[CanvasHarness]:
     """Each back end on RabbitMQ with a worker process, and replies on the broker in memory."""
     kind: str = request.param
     folder = tmp_path_factory.mktemp("canvas")
@@ -77,7 +77,7 @@ def on(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Stage]:
             app = module.make(url, results[kind])
             env = {"RMQWORK_RESULTS": results[kind]}
             stack.enter_context(Worker(url, Ledger(folder / "ledger"), app=APP, env=env))
-        yield Stage(app, folder)
+        yield CanvasHarness(app, folder)
         app.close(5)
 
 
@@ -93,7 +93,7 @@ on_messages = pytest.mark.parametrize(
 # ── the guide ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_signatures(on: Stage):
+def test_signatures(on: CanvasHarness):
     add = on.add
     assert add.s(2, 2).delay().get(PATIENCE) == 4
     assert add.s(2, 2).apply_async(countdown=0.05).get(PATIENCE) == 4
@@ -106,14 +106,14 @@ def test_signatures(on: Stage):
     )
 
 
-def test_partials(on: Stage):
+def test_partials(on: CanvasHarness):
     partial = on.add.s(2)  # incomplete: add(?, 2)
     assert partial.delay(4).get(PATIENCE) == 6
     assert partial.apply_async(4, countdown=0.05).get(PATIENCE) == 6
     assert on.create_user.partial(domain="x.org").delay("ann").get(PATIENCE).email == "ann@x.org"
 
 
-def test_callbacks_and_immutability(on: Stage):
+def test_callbacks_and_immutability(on: CanvasHarness):
     add, write = on.add, on.write
     path = on.file()
     result = add.apply_async((2, 2), link=add.s(16))
@@ -124,7 +124,7 @@ def test_callbacks_and_immutability(on: Stage):
     assert lines(path, 2) == ["reset buffers", "second"]
 
 
-def test_simple_chain(on: Stage):
+def test_simple_chain(on: CanvasHarness):
     add = on.add
     result = chain(add.s(2, 2), add.s(4), add.s(8))()
     assert result.get(PATIENCE) == 16
@@ -136,26 +136,26 @@ def test_simple_chain(on: Stage):
     assert result.parent.parent.parent is None
 
 
-def test_simple_group(on: Stage):
+def test_simple_group(on: CanvasHarness):
     result = group(on.add.s(i, i) for i in range(10))()
     assert result.get(PATIENCE) == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert isinstance(result, GroupResult)
 
 
-def test_simple_chord(on: Stage):
+def test_simple_chord(on: CanvasHarness):
     result = chord((on.add.s(i, i) for i in range(10)), on.tsum.s())()
     assert result.get(PATIENCE) == 90
     assert result.parent.get(PATIENCE)[:3] == [0, 2, 4]
 
 
-def test_blow_your_mind_by_combining(on: Stage):
+def test_blow_your_mind_by_combining(on: CanvasHarness):
     add, mul = on.add, on.mul
     assert (add.s(4) | mul.s(8))(16).get(PATIENCE) == 160
     new_user = on.create_user.partial() | group(on.import_contacts.s(), on.send_welcome_email.s())
     assert new_user.delay("artv").get(PATIENCE) == ["contacts of artv", "mail to artv@example.com"]
 
 
-def test_a_group_before_a_task_is_a_chord(on: Stage):
+def test_a_group_before_a_task_is_a_chord(on: CanvasHarness):
     add, mul, tsum = on.add, on.mul, on.tsum
     assert (group(add.s(i, i) for i in range(10)) | tsum.s())().get(PATIENCE) == 90
     work = add.s(4, 16) | mul.s(2) | group(add.s(i) for i in range(3)) | tsum.s() | mul.s(2)
@@ -165,20 +165,20 @@ def test_a_group_before_a_task_is_a_chord(on: Stage):
     assert (group(inner, add.s(1, 2), inner) | tsum.s())().get(PATIENCE) == 183
 
 
-def test_a_chain_that_ends_in_a_group(on: Stage):
+def test_a_chain_that_ends_in_a_group(on: CanvasHarness):
     result = (on.add.s(4, 16) | group(on.mul.s(2), on.mul.s(4)))()
     assert result.get(PATIENCE) == [40, 80]
     assert result.parent.get(PATIENCE) == 20
 
 
-def test_groups_in_groups_keep_their_shape(on: Stage):
+def test_groups_in_groups_keep_their_shape(on: CanvasHarness):
     add = on.add
     nested = group(add.s(1, 1), group(add.s(2, 2), add.s(3, 3)), add.s(4, 4))
     assert nested().get(PATIENCE) == [2, [4, 6], 8]
     assert (nested | on.flat.s())().get(PATIENCE) == "[2, [4, 6], 8]"
 
 
-def test_group_results(on: Stage):
+def test_group_results(on: CanvasHarness):
     add = on.add
     job = group([add.s(2, 2), add.s(4, 4), add.s(8, 8), add.s(16, 16), add.s(32, 32)])
     result = job.apply_async()
@@ -192,7 +192,7 @@ def test_group_results(on: Stage):
     assert failing[0].get(PATIENCE) == 2  # the others are not concerned
 
 
-def test_group_callbacks_and_errors(on: Stage):
+def test_group_callbacks_and_errors(on: CanvasHarness):
     path = on.file()
     work = group(on.add.s(1, 1), on.add.s(2, 2)).link(on.tsum.s() | on.write_value.s(str(path)))
     assert work().get(PATIENCE) == [2, 4]
@@ -200,14 +200,14 @@ def test_group_callbacks_and_errors(on: Stage):
     assert lines(path, 3) == ["6", "canvas.fails: no 1", "canvas.fails: no 2"]
 
 
-def test_the_body_of_a_chord_gets_all_in_order(on: Stage):
+def test_the_body_of_a_chord_gets_all_in_order(on: CanvasHarness):
     assert chord(on.add.s(i, i) for i in range(100))(on.tsum.s()).get(PATIENCE) == 9900
     header = [on.add.s(i, i) for i in range(5)]
     assert chord(header)(on.flat.s()).get(PATIENCE) == "[0, 2, 4, 6, 8]"
     assert chord(header, on.add.si(1, 1))().get(PATIENCE) == 2
 
 
-def test_an_error_in_a_chord_is_told_once(on: Stage):
+def test_an_error_in_a_chord_is_told_once(on: CanvasHarness):
     path = on.file()
     header = [on.add.s(1, 1), on.fails.s(5), on.fails.s(5), on.add.s(2, 2)]
     work = chord(header, on.tsum.s()).link_error(on.on_error.s(str(path)))
@@ -220,7 +220,7 @@ def test_an_error_in_a_chord_is_told_once(on: Stage):
     assert lines(path, 1) == ["canvas.fails: no 5"]
 
 
-def test_map_starmap_and_chunks(on: Stage):
+def test_map_starmap_and_chunks(on: CanvasHarness):
     add, tsum = on.add, on.tsum
     assert tsum.map([list(range(10)), list(range(100))])().get(PATIENCE) == [45, 4950]
     assert add.starmap(zip(range(10), range(10), strict=True))().get(PATIENCE)[:3] == [0, 2, 4]
@@ -231,7 +231,7 @@ def test_map_starmap_and_chunks(on: Stage):
     assert work().get(PATIENCE) == "[[2, 4], [6]]"
 
 
-def test_link_error(on: Stage):
+def test_link_error(on: CanvasHarness):
     path = on.file()
     on.fails.s(1).link_error(on.on_error.s(str(path))).delay()
     on.fails.apply_async((2,), link_error=[on.on_error.s(str(path))])
@@ -245,7 +245,7 @@ def test_link_error(on: Stage):
     assert lines(path, 3) == ["canvas.fails: no 1", "canvas.fails: no 2", "canvas.fails: no 3"]
 
 
-def test_replace(on: Stage):
+def test_replace(on: CanvasHarness):
     assert on.factorial.delay(6).get(PATIENCE) == 720
     assert on.fan_out.delay(4).get(PATIENCE) == 10
     # what comes after the task comes after what replaced it
@@ -258,7 +258,7 @@ def test_replace(on: Stage):
 
 
 @on_messages
-def test_messages_go_through_chains(on: Stage):
+def test_messages_go_through_chains(on: CanvasHarness):
     resize, store_it = on.app.tasks["canvas.resize"], on.app.tasks["canvas.store"]
     work = resize.s(module.Resize(width=3)) | store_it.s()
     assert work().get(PATIENCE) == "w3 stored"
@@ -268,7 +268,7 @@ def test_messages_go_through_chains(on: Stage):
 
 
 @on_messages
-def test_empty_groups_and_chains(on: Stage):
+def test_empty_groups_and_chains(on: CanvasHarness):
     add, tsum = on.add, on.tsum
     assert group()().get(PATIENCE) == []
     assert (group() | tsum.s())().get(PATIENCE) == 0
@@ -279,7 +279,7 @@ def test_empty_groups_and_chains(on: Stage):
 
 
 @on_messages
-def test_a_step_that_runs_again_moves_the_workflow_on_once(on: Stage):
+def test_a_step_that_runs_again_moves_the_workflow_on_once(on: CanvasHarness):
     path = on.file()
     work = on.second_time.s(5) | on.write_value.s(str(path))
     assert work().get(PATIENCE) == 5
@@ -288,7 +288,7 @@ def test_a_step_that_runs_again_moves_the_workflow_on_once(on: Stage):
 
 
 @on_messages
-def test_options_of_steps_and_of_the_whole(on: Stage):
+def test_options_of_steps_and_of_the_whole(on: CanvasHarness):
     add = on.add
     work = add.s(1, 1) | add.s(2).set(countdown=0.05, priority=3, headers={"a": 1})
     assert work.apply_async(priority=1, countdown=0.05).get(PATIENCE) == 4
@@ -297,14 +297,14 @@ def test_options_of_steps_and_of_the_whole(on: Stage):
 
 
 @on_messages
-def test_a_whole_workflow_expires(on: Stage):
+def test_a_whole_workflow_expires(on: CanvasHarness):
     result = (on.add.s(1, 1) | on.add.s(2)).apply_async(expires=-1)
     with pytest.raises(TaskFailed, match="xpired"):
         result.get(PATIENCE)
 
 
 @on_messages
-def test_canvas_inside_tasks(on: Stage):
+def test_canvas_inside_tasks(on: CanvasHarness):
     path = on.file()
     assert on.starts_another.delay(3, str(path)).get(PATIENCE)
     assert on.starts_another_too.delay(40, str(path)).get(PATIENCE)
@@ -312,18 +312,18 @@ def test_canvas_inside_tasks(on: Stage):
 
 
 @on_messages
-def test_json_and_back(on: Stage):
+def test_json_and_back(on: CanvasHarness):
     work = group(on.add.s(i, i) for i in range(3)) | on.tsum.s()
     assert on.app.signature(work.to_json())().get(PATIENCE) == 6
 
 
 @on_messages
-def test_a_workflow_that_is_larger_than_a_header(on: Stage):
+def test_a_workflow_that_is_larger_than_a_header(on: CanvasHarness):
     work = chain(on.add.s(0, 1), *(on.add.s(1) for _ in range(100)))
     assert work().get(PATIENCE) == 101
 
 
-def test_results_of_groups_and_failures(on: Stage):
+def test_results_of_groups_and_failures(on: CanvasHarness):
     add, tsum = on.add, on.tsum
     result = (add.s(2, 2) | add.s(4) | group(add.s(1), add.s(2)) | tsum.s())()
     assert result.get(PATIENCE) == 19
@@ -335,7 +335,7 @@ def test_results_of_groups_and_failures(on: Stage):
         chord([add.s(1, 1), on.fails.s(5)], tsum.s())().get(PATIENCE)
 
 
-def test_another_process_asks_by_the_ids_alone(on: Stage):
+def test_another_process_asks_by_the_ids_alone(on: CanvasHarness):
     result = (on.add.s(2, 2) | on.add.s(4))()
     failing = (on.add.s(1, 2) | on.fails.s() | on.add.s(4))()
     users = on.create_user.map(["ann", "bob"])()

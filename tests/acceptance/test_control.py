@@ -18,13 +18,13 @@ import rmqwork
 from rmqwork._control.asking import asker
 from rmqwork._control.wire import Answer, Command
 from rmqwork._transport.connecting import connect
-from tests.acceptance.support import PATIENCE, ROOT, WORK, Scene, Worker, free_port, probe
+from tests.acceptance.support import PATIENCE, ROOT, WORK, Worker, WorkerHarness, free_port, probe
 from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 
 
-class Told(Scene):
+class Told(WorkerHarness):
     """A scene whose workers are spoken to."""
 
     def say(self, *arguments: str, code: int | None = 0) -> Any:
@@ -75,7 +75,7 @@ def scene(vhost_url: str, tmp_path: Path) -> Iterator[Told]:
 class Buried:
     """The dead letters of a scene, taken as they come."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: WorkerHarness) -> None:
         self._scene = scene
         self.headers: dict[str, dict[str, Any]] = {}
 
@@ -259,6 +259,6 @@ def test_a_kill_switch_takes_one_message_at_a_time_until_they_succeed(
         assert worker.stop() == 0
 
 
-def _all_ended(scene: Scene, count: int) -> int:
+def _all_ended(scene: WorkerHarness, count: int) -> int:
     ran, dead = scene.ledger.count("ran"), scene.rabbit.ready("guarded.dlq")
     return ran if ran + dead == count else 0

@@ -20,7 +20,7 @@ from rmqwork.errors import ConfigurationError
 from rmqwork.testing.broker import Broker
 from rmqwork.types import Publication, Verdict
 from tests.acceptance.apps import work
-from tests.acceptance.support import WORK, Scene, Worker, manage
+from tests.acceptance.support import WORK, Worker, WorkerHarness, manage
 from tests.certificates import Authority, TlsPort
 
 ROLES: Final = get_args(Role)
@@ -62,7 +62,7 @@ def test_each_can_do_its_work_over_mutual_tls(
     password = tmp_path / "password"
     parts = urlsplit(users["worker"])
     password.write_text(f"{parts.password}\n")
-    scene = Scene(vhost_url, tmp_path)
+    scene = WorkerHarness(vhost_url, tmp_path)
     server = ca.issue("server", ["localhost"])
     with scene, TlsPort(users["worker"].replace(f":{parts.password}", ""), server, ca.cert) as port:
         environment = {
@@ -131,7 +131,7 @@ async def test_a_publisher_cannot_write_past_the_exchanges(users: dict[str, str]
 
 
 def test_a_worker_that_may_not_declare_says_what_is_missing(vhost_url: str, tmp_path: Path) -> None:
-    scene = Scene(vhost_url, tmp_path)
+    scene = WorkerHarness(vhost_url, tmp_path)
     with scene, Worker(vhost_url, scene.ledger, "--no-declare", app=WORK) as worker:
         assert worker.wait() == 2
         assert "run 'rmqwork topology apply' as one who may" in worker.said

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import psutil
 
-from tests.acceptance.support import Scene, figure
+from tests.acceptance.support import WorkerHarness, figure
 from tests.waiting import until
 
 
 def test_after_max_tasks_with_nothing_lost_or_run_twice(vhost_url: str, tmp_path: Path):
     # Given a worker whose executors are replaced every 100 tasks
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-p", "2", "-c", "4", "--max-tasks", "100")
 
         # When it has 1,500 to run
@@ -34,7 +34,7 @@ def test_after_max_tasks_with_nothing_lost_or_run_twice(vhost_url: str, tmp_path
 def test_above_max_memory_when_its_task_has_ended(vhost_url: str, tmp_path: Path):
     # Given an executor that has kept 200 MB from one task, while another one runs in it
     gate = tmp_path / "gate"
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-c", "2", "--max-memory", "200MB")
         scene.send("wait_for", path=str(gate))
         scene.ledger.wait(1, "started")

@@ -21,7 +21,7 @@ from tests.waiting import until
 APP = "tests.acceptance.apps.results:app"
 
 
-class Stage:
+class ResultsHarness:
     """An app, its worker, and a look at the broker."""
 
     def __init__(self, url: str, results: str, folder: Path) -> None:
@@ -55,40 +55,42 @@ class Stage:
         pytest.param("mariadb", marks=pytest.mark.store),
     ]
 )
-def stage(request: pytest.FixtureRequest, vhost_url: str, tmp_path: Path) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, vhost_url: str, tmp_path: Path
+) -> Iterator[ResultsHarness]:
     """Each back end."""
     match request.param:
         case "rpc":
-            stage = Stage(vhost_url, "rpc://", tmp_path)
+            stage = ResultsHarness(vhost_url, "rpc://", tmp_path)
             yield stage
             stage.close()
         case "sqlite":
-            stage = Stage(vhost_url, f"sqlite:///{tmp_path / 'db'}", tmp_path)
+            stage = ResultsHarness(vhost_url, f"sqlite:///{tmp_path / 'db'}", tmp_path)
             yield stage
             stage.close()
         case kind:
             with store(kind) as (address, _):
-                stage = Stage(vhost_url, address, tmp_path)
+                stage = ResultsHarness(vhost_url, address, tmp_path)
                 yield stage
                 stage.close()
 
 
 @pytest.fixture
-def rpc(vhost_url: str, tmp_path: Path) -> Iterator[Stage]:
+def rpc(vhost_url: str, tmp_path: Path) -> Iterator[ResultsHarness]:
     """Replies over RabbitMQ."""
-    stage = Stage(vhost_url, "rpc://", tmp_path)
+    stage = ResultsHarness(vhost_url, "rpc://", tmp_path)
     yield stage
     stage.close()
 
 
-def error_of(stage: Stage, task: str, *args: object) -> TaskFailed:
+def error_of(stage: ResultsHarness, task: str, *args: object) -> TaskFailed:
     """The error of a task that fails."""
     with pytest.raises(TaskFailed) as caught:
         stage.task(task).delay(*args).get(timeout=30)
     return caught.value
 
 
-def test_values_and_failures_come_to_whoever_asked(stage: Stage):
+def test_values_and_failures_come_to_whoever_asked(stage: ResultsHarness):
     with stage.worker():
         # values, typed, from threads and from the event loop
         assert stage.task("add").delay(2, 2).get(timeout=30) == 4
@@ -128,12 +130,12 @@ def test_values_and_failures_come_to_whoever_asked(stage: Stage):
 
 
 @pytest.mark.slow
-def test_a_crash_is_answered(rpc: Stage):
+def test_a_crash_is_answered(rpc: ResultsHarness):
     with rpc.worker():
         assert type(error_of(rpc, "dies")) is WorkerCrashed
 
 
-async def test_waiting_on_a_loop(rpc: Stage):
+async def test_waiting_on_a_loop(rpc: ResultsHarness):
     with rpc.worker():
         add = rpc.task("aadd")
         asked = [await add.adelay(number, 1) for number in range(20)]
@@ -141,13 +143,13 @@ async def test_waiting_on_a_loop(rpc: Stage):
         assert values == [number + 1 for number in range(20)]
 
 
-def test_a_task_that_waits_for_another_is_warned_about(rpc: Stage):
+def test_a_task_that_waits_for_another_is_warned_about(rpc: ResultsHarness):
     with rpc.worker() as worker:
         assert rpc.task("asks").delay(4).get(timeout=30) == 5
         worker.wait_log("keeps its place in the worker meanwhile")
 
 
-def test_a_client_that_is_gone_costs_nothing(rpc: Stage):
+def test_a_client_that_is_gone_costs_nothing(rpc: ResultsHarness):
     # Given a client whose reply queue is gone when its task runs
     add = rpc.task("add")
     add.delay(1, 1)
@@ -161,7 +163,7 @@ def test_a_client_that_is_gone_costs_nothing(rpc: Stage):
         assert rpc.rabbit.ready("default.dlq") == 0
 
 
-def test_a_client_that_lost_its_connection_has_its_replies(rpc: Stage):
+def test_a_client_that_lost_its_connection_has_its_replies(rpc: ResultsHarness):
     # Given a client whose connections break, and stay away until its task has ended
     proxy = Proxy(rpc.url)
     app = module.make(proxy.url, "rpc://")
@@ -178,7 +180,7 @@ def test_a_client_that_lost_its_connection_has_its_replies(rpc: Stage):
     proxy.close()
 
 
-def test_the_time_that_an_answer_takes(rpc: Stage):
+def test_the_time_that_an_answer_takes(rpc: ResultsHarness):
     add = rpc.task("add")
     with rpc.worker():
         add.delay(1, 1).get(timeout=30)
@@ -200,7 +202,10 @@ def test_the_time_that_an_answer_takes(rpc: Stage):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_store_that_is_away_for_20_seconds_loses_nothing(vhost_url: str, tmp_path: Path):
-    with store("redis") as (address, server), closing(Stage(vhost_url, address, tmp_path)) as stage:
+    with (
+        store("redis") as (address, server),
+        closing(ResultsHarness(vhost_url, address, tmp_path)) as stage,
+    ):
         add = stage.task("add")
         with stage.worker() as worker:
             assert add.delay(1, 1).get(timeout=30) == 2

@@ -11,7 +11,7 @@ from rmqwork._cli.program import main
 from rmqwork.sealing import Keys
 from rmqwork.testing.broker import Broker
 from tests.acceptance.apps import sealed
-from tests.acceptance.support import Scene, manage
+from tests.acceptance.support import WorkerHarness, manage
 
 
 def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
@@ -19,7 +19,7 @@ def test_unreadable_in_the_management_page_and_forgeries_are_dead_letters(
 ) -> None:
     management, place = manage(broker, vhost_url)
     app = sealed.make(vhost_url)
-    scene = Scene(vhost_url, tmp_path)
+    scene = WorkerHarness(vhost_url, tmp_path)
     with scene:
         # Given an encrypted and a signed message, two forged ones and one without a seal
         app.send_task("sealed.secret", {"text": "the secret"})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.acceptance.support import PATIENCE, Scene, figure
+from tests.acceptance.support import PATIENCE, WorkerHarness, figure
 from tests.waiting import until
 
 
 def test_the_culprit_among_many_coroutines_is_found_in_seconds(vhost_url: str, tmp_path: Path):
     # Given one process with 200 tasks that run, one of which will kill it whenever it runs
     gate, count = tmp_path / "gate", 200
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-p", "2", "--async-concurrency", str(count), "--prefetch", "400")
         culprit = scene.send("adies", path=str(gate))
         innocents = {scene.send("ainnocent", path=str(gate)) for _ in range(count - 1)}
@@ -39,7 +39,7 @@ def test_who_kills_whole_pods_is_given_up_and_its_neighbours_never_pay(
     vhost_url: str, tmp_path: Path
 ):
     # Given suspects, one of which kills the worker process, and so all, whenever it runs
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         naps = [scene.task("nap").s(seconds=0.05) for _ in range(24)]
         innocents = {*scene.many(naps[:8])}
         culprit = scene.send("kills_the_pod")

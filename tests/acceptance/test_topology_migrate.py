@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import ROOT, Scene, manage
+from tests.acceptance.support import ROOT, WorkerHarness, manage
 from tests.waiting import until
 
 APP = """
@@ -33,7 +33,7 @@ UNDO_KILLS = [float(at) for at in os.environ.get("MIGRATE_UNDO_KILLS", "1.5").sp
 class Publisher(threading.Thread):
     """Publishes `RATE` messages a second, confirmed, until it is stopped."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: WorkerHarness) -> None:
         super().__init__(name="publisher", daemon=True)
         self._scene = scene
         self._stopped = threading.Event()
@@ -67,7 +67,7 @@ def test_from_classic_to_quorum_and_back_under_load(
     # Given a worker and a publisher of the old version: 500 messages a second to a classic queue
     (tmp_path / "new_version.py").write_text(APP)
     management, place = manage(broker, vhost_url)
-    scene = Scene(vhost_url, tmp_path, "classic")
+    scene = WorkerHarness(vhost_url, tmp_path, "classic")
     publisher = Publisher(scene)
     with scene:
         worker = scene.worker()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import SOON, Scene, figure
+from tests.acceptance.support import SOON, WorkerHarness, figure
 from tests.waiting import until
 
 MOST = 16 * 1024 * 1024
@@ -34,14 +34,14 @@ def headers_of(letter: Any) -> dict[str, Any]:
     return dict(letter[1].headers)
 
 
-def goes_on(scene: Scene, key: str) -> None:
+def goes_on(scene: WorkerHarness, key: str) -> None:
     """The worker does its work after what has happened."""
     scene.send("mark", key=key)
     scene.ledger.wait(1, "ran", key=key)
 
 
 def test_a_task_that_keeps_failing_is_there_once_with_all_evidence(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         body = b' {"text" :\t"no such im\\u00e4ge"}\n'
         began = time.time()
@@ -89,7 +89,7 @@ def test_a_task_that_keeps_failing_is_there_once_with_all_evidence(vhost_url: st
 
 
 def test_a_rejected_message_is_there_after_one_run(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         task_id = scene.send("rejects")
 
@@ -105,7 +105,7 @@ def test_a_rejected_message_is_there_after_one_run(vhost_url: str, tmp_path: Pat
 
 @pytest.mark.slow
 def test_bad_bodies_are_there_at_once_and_untouched(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         scene.rabbit.wait_consumed("default")
         huge = {
@@ -131,7 +131,7 @@ def test_bad_bodies_are_there_at_once_and_untouched(vhost_url: str, tmp_path: Pa
 
 
 def test_a_body_as_large_as_may_be_runs(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         scene.rabbit.wait_consumed("default")
         start = b'{"width": 1, "url": "'
@@ -143,7 +143,7 @@ def test_a_body_as_large_as_may_be_runs(vhost_url: str, tmp_path: Path):
 
 
 def test_a_message_without_a_type_is_invalid(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         scene.rabbit.wait_consumed("default")
         scene.rabbit.publish("default", b"{}", None)
@@ -158,7 +158,7 @@ def test_a_message_without_a_type_is_invalid(vhost_url: str, tmp_path: Path):
 
 
 def test_what_nobody_knows_waits_for_its_grace(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker(env={"RMQWORK_UNKNOWN_TASK_GRACE": "1.5"})
         scene.rabbit.wait_consumed("default")
         began = time.time()
@@ -189,7 +189,7 @@ def test_what_nobody_knows_waits_for_its_grace(vhost_url: str, tmp_path: Path):
 
 
 def test_no_grace_means_at_once(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker(env={"RMQWORK_UNKNOWN_TASK_GRACE": "0"})
         scene.rabbit.wait_consumed("default")
         scene.rabbit.publish("default", b"{}", "shop.unheard_of")
@@ -202,7 +202,7 @@ def test_no_grace_means_at_once(vhost_url: str, tmp_path: Path):
 
 
 def test_what_nobody_knows_runs_when_somebody_comes(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         old = scene.worker(app="tests.acceptance.apps.old:app")
         scene.rabbit.wait_consumed("default")
         scene.app.publish(Resize(url="x", width=5))
@@ -216,7 +216,7 @@ def test_what_nobody_knows_runs_when_somebody_comes(vhost_url: str, tmp_path: Pa
 
 
 def test_what_has_expired_does_not_run(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         mark = scene.task("mark")
         late = mark.options(expires=0.05).delay(key="late")
         scheduled = mark.options(expires=0.3, countdown=0.6).delay(key="due too late")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import SOON, Scene, figure, free_port, probe
+from tests.acceptance.support import SOON, WorkerHarness, figure, free_port, probe
 from tests.waiting import until
 
 
@@ -18,7 +18,7 @@ class TestConnections:
         self, broker: Broker, vhost_url: str, tmp_path: Path
     ):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             port = free_port()
             worker = scene.worker("-c", "4", "--health-port", str(port))
             running = [scene.send("wait_for", path=str(gate), key=str(n)) for n in range(4)]
@@ -41,7 +41,7 @@ class TestConnections:
 
     def test_a_task_runs_on_while_the_broker_is_away(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             proxy, port = scene.proxy(), free_port()
             worker = scene.worker("--health-port", str(port), url=proxy.url)
             finishes = scene.send("wait_for", path=str(gate))
@@ -67,7 +67,7 @@ class TestConnections:
 
     def test_an_ack_that_is_lost_is_given_again(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             proxy = scene.proxy()
             worker = scene.worker(url=proxy.url)
             task_id = scene.send("wait_for", path=str(gate))
@@ -87,7 +87,7 @@ class TestConnections:
             assert scene.ledger.count("started") == 1
 
     def test_a_queue_that_is_deleted_is_made_again(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             worker = scene.worker()
             scene.send("mark", key="before")
             scene.ledger.wait(1, "ran", key="before")
@@ -103,7 +103,7 @@ class TestConnections:
 
 class TestExecutors:
     def test_one_that_dies_with_one_task_counts_an_attempt(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker("-c", "1")
             task_id = scene.send("dies")
 
@@ -124,7 +124,7 @@ class TestExecutors:
     @pytest.mark.slow
     def test_of_many_in_one_that_dies_only_the_culprit_pays(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker("-c", "8", "-p", "1")
             innocents = [scene.send("innocent", path=str(gate), key=str(n)) for n in range(7)]
             culprit = scene.send("dies", path=str(gate))
@@ -144,7 +144,7 @@ class TestExecutors:
 
     def test_one_killed_from_outside_is_replaced(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             worker = scene.worker("-c", "1")
             task_id = scene.send("wait_for", path=str(gate))
             [line] = scene.ledger.wait(1, "started")
@@ -161,7 +161,7 @@ class TestExecutors:
 class TestLimits:
     def test_a_hard_limit_kills_and_spares_the_others(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker("-c", "4")
             innocent = scene.send("innocent", path=str(gate), key="")
             overruns = scene.send("overruns")
@@ -179,7 +179,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("task", ["slow", "aslow"])
     def test_a_time_limit_ends_the_run(self, vhost_url: str, tmp_path: Path, task: str):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             worker = scene.worker()
             task_id = scene.send(task)
 
@@ -195,7 +195,7 @@ class TestLimits:
 
 class TestTasks:
     def test_tasks_publish(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker("-c", "4")
             for number in range(10):
                 scene.send("publishes", key=str(number))
@@ -212,7 +212,7 @@ class TestTasks:
         self, vhost_url: str, tmp_path: Path
     ):
         reading, writing = os.pipe()
-        with os.fdopen(reading), os.fdopen(writing), Scene(vhost_url, tmp_path) as scene:
+        with os.fdopen(reading), os.fdopen(writing), WorkerHarness(vhost_url, tmp_path) as scene:
             worker = scene.worker("-c", "2", "--grace", "1", stdout=writing)
             floods = scene.send("floods", size=1_000_000)
             scene.ledger.wait(1, "started")
@@ -227,7 +227,7 @@ class TestTasks:
 
     @pytest.mark.parametrize("task", ["pools", "threads"])
     def test_tasks_have_pools_and_threads(self, vhost_url: str, tmp_path: Path, task: str):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker()
             scene.send(task)
             squares = scene.ledger.wait(1, "ran")[0]["squares"]

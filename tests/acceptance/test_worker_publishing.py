@@ -14,14 +14,14 @@ import pytest
 from rmqwork.errors import PublishError
 from rmqwork.testing.broker import Broker, vhost
 from tests.acceptance.apps.work import Resize
-from tests.acceptance.support import Scene, figure
+from tests.acceptance.support import WorkerHarness, figure
 from tests.waiting import until
 
 THREADS, EACH = 16, 1000
 
 
 def test_a_message_published_by_hand_runs(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         scene.rabbit.wait_consumed("default")
 
@@ -35,7 +35,7 @@ def test_a_message_published_by_hand_runs(vhost_url: str, tmp_path: Path):
 
 
 def test_a_message_of_ours_is_plain_json(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         result = scene.app.publish(Resize(url="https://example.com/ä.png", width=64), priority=2)
 
         message = scene.rabbit.take("default")
@@ -56,7 +56,7 @@ def test_a_message_of_ours_is_plain_json(vhost_url: str, tmp_path: Path):
 class Publishers:
     """16 threads and an event loop that publish through one app, and what became of it."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: WorkerHarness) -> None:
         self.published: list[str] = []
         self.errors: list[Exception] = []
         self._mark, self._amark = scene.task("mark"), scene.task("amark")
@@ -89,7 +89,7 @@ class Publishers:
 @pytest.mark.slow
 def test_many_threads_and_a_loop_publish_at_once(vhost_url: str, tmp_path: Path):
     total = (THREADS + 1) * EACH
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker("-c", "16", "--log-level", "warning")
         began = time.monotonic()
         publishers = Publishers(scene)
@@ -118,7 +118,7 @@ def test_a_restart_of_the_broker_in_the_middle_loses_nothing(
 ):
     monkeypatch.setenv("RMQWORK_NEW_QUEUE_WAIT", "1")
     total = (THREADS + 1) * EACH
-    with vhost(fragile_broker) as url, Scene(url, tmp_path) as scene:
+    with vhost(fragile_broker) as url, WorkerHarness(url, tmp_path) as scene:
         worker = scene.worker("-c", "16", "--log-level", "warning")
         scene.send("mark", key="first")
         scene.ledger.wait(1, "ran")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmqwork.testing.broker import Broker
-from tests.acceptance.support import Scene, figure
+from tests.acceptance.support import WorkerHarness, figure
 from tests.waiting import until
 
 HIGH, LOW = "high_priority", "low_priority"
@@ -17,7 +17,7 @@ HIGH, LOW = "high_priority", "low_priority"
 
 class TestPriority:
     def test_a_high_task_does_not_wait_for_5000_low_ones(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path, HIGH, LOW) as scene:
+        with WorkerHarness(vhost_url, tmp_path, HIGH, LOW) as scene:
             nap = scene.task("nap")
             scene.many(nap.options(queue=LOW).s(1.0, "low") for _ in range(5000))
             scene.worker("-Q", HIGH)
@@ -42,7 +42,7 @@ class TestPriority:
             assert statistics.median(waits) < 1.0  # one low task alone takes as long
 
     def test_strict_priority_in_one_worker(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path, HIGH, LOW) as scene:
+        with WorkerHarness(vhost_url, tmp_path, HIGH, LOW) as scene:
             nap = scene.task("nap")
             for queue in (LOW, HIGH):
                 scene.many(nap.options(queue=queue).s(0.01, queue) for _ in range(100))
@@ -56,7 +56,7 @@ class TestPriority:
             assert low_before <= 30
 
     def test_weights_give_each_queue_its_share(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path, HIGH, LOW) as scene:
+        with WorkerHarness(vhost_url, tmp_path, HIGH, LOW) as scene:
             nap = scene.task("nap")
             for queue in (LOW, HIGH):
                 scene.many(nap.options(queue=queue).s(0.01, queue) for _ in range(150))
@@ -73,7 +73,7 @@ class TestPriority:
 class TestKindsOfQueues:
     def test_a_retry_returns_to_a_queue_that_is_full(self, vhost_url: str, tmp_path: Path):
         gate = tmp_path / "gate"
-        with Scene(vhost_url, tmp_path, "bounded") as scene:
+        with WorkerHarness(vhost_url, tmp_path, "bounded") as scene:
             scene.worker("-c", "1", "--prefetch", "1")
             retried = scene.send("fails_when", path=str(gate))
             scene.ledger.wait(1, "started", id=retried)
@@ -91,7 +91,7 @@ class TestKindsOfQueues:
             assert scene.rabbit.ready("bounded.dlq") == 0
 
     def test_classic_queues_work(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path, "classic") as scene:
+        with WorkerHarness(vhost_url, tmp_path, "classic") as scene:
             worker = scene.worker()
             scene.send("flaky", failures=1)
             scene.send("rejects")
@@ -109,7 +109,7 @@ class TestPrefetch:
     def test_it_grows_with_the_throughput_and_shrinks(
         self, broker: Broker, vhost_url: str, tmp_path: Path
     ):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.worker("-c", "4", "--async-concurrency", "1")
             scene.rabbit.wait_consumed("default")
             first = until(lambda: scene.prefetches(broker), "the broker's list of consumers")[0]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.acceptance.apps.work import WAITS
-from tests.acceptance.support import SOON, Scene, crowded, figure, free_port, probe
+from tests.acceptance.support import SOON, WorkerHarness, crowded, figure, free_port, probe
 from tests.waiting import until
 
 FULL = bool(os.environ.get("CI") or os.environ.get("RMQWORK_FULL"))
@@ -22,7 +22,7 @@ COUNT, SPREAD = (10_000, 60.0) if FULL else (2_000, 10.0)
 
 
 def test_a_task_that_fails_three_times_runs_at_its_times(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker()
         task_id = scene.send("flaky", failures=3)
 
@@ -42,7 +42,7 @@ def test_a_task_that_fails_three_times_runs_at_its_times(vhost_url: str, tmp_pat
 
 
 def test_while_it_waits_no_worker_holds_it(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         port = free_port()
         first = scene.worker("--health-port", str(port))
         task_id = scene.send("fails_once")
@@ -68,7 +68,7 @@ def test_while_it_waits_no_worker_holds_it(vhost_url: str, tmp_path: Path):
 
 
 def test_retry_later_without_counting(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.worker()
         task_id = scene.send("later", times=str(tmp_path / "times"))
 
@@ -81,7 +81,7 @@ def test_retry_later_without_counting(vhost_url: str, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_countdowns_run_at_their_time_in_flat_memory(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker()
         scene.rabbit.wait_consumed("default")
         mark = scene.task("mark")

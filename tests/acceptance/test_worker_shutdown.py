@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.support import SOON, Rabbit, Scene, Worker, figure, free_port, probe
+from tests.acceptance.support import SOON, Rabbit, Worker, WorkerHarness, figure, free_port, probe
 from tests.waiting import until
 
 ROUNDS = 25
@@ -51,7 +51,7 @@ def test_eight_finish_and_a_hundred_go_back(
     vhost_url: str, tmp_path: Path, broker_version: tuple[int, ...]
 ):
     gate = tmp_path / "gate"
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         wait_for = scene.task("wait_for")
         scene.many(wait_for.s(str(gate), str(number)) for number in range(RUNNING + WAITING))
         worker = scene.worker(*BUSY)
@@ -83,7 +83,7 @@ def test_nothing_is_dead_lettered_after_25_rounds(
     vhost_url: str, tmp_path: Path, broker_version: tuple[int, ...]
 ):
     gate = tmp_path / "gate"
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         wait_for = scene.task("wait_for")
         old = scene.many(wait_for.s(str(gate), "old") for _ in range(WAITING))
         backs, exits = [], []
@@ -128,7 +128,7 @@ def test_a_short_grace_hands_running_tasks_back(
     vhost_url: str, tmp_path: Path, number: signal.Signals
 ):
     gate = tmp_path / "gate"
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("--grace", "1", "-c", "2")
         hopeless = scene.send("wait_for", path=str(gate))
         attentive = scene.send("until_stopping")
@@ -156,7 +156,7 @@ def test_a_short_grace_hands_running_tasks_back(
 
 
 def test_a_second_signal_ends_the_wait(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("--grace", "60", "-c", "1")
         running = scene.send("nap", seconds=60)
         waiting = scene.send("nap", seconds=60)
@@ -178,7 +178,7 @@ def test_a_second_signal_ends_the_wait(vhost_url: str, tmp_path: Path):
 
 
 def test_a_signal_while_the_app_is_imported(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker(env={"WORK_IMPORT_SLOW": str(tmp_path / "never")})
         scene.ledger.wait(1, "importing")
 
@@ -193,7 +193,7 @@ def test_a_signal_while_the_app_is_imported(vhost_url: str, tmp_path: Path):
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6])
 def test_a_signal_at_any_moment_of_the_start(vhost_url: str, tmp_path: Path, delay: float):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         task_id = scene.send("mark")
         worker = scene.worker()
         # The moment is what the test is about, not a wait for something.
@@ -213,7 +213,7 @@ def test_a_signal_at_any_moment_of_the_start(vhost_url: str, tmp_path: Path, del
 
 
 def test_a_signal_while_the_broker_is_away_at_the_start(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker(url=f"amqp://guest:guest@127.0.0.1:{free_port()}/")
         worker.wait_log("", logger="rmqwork.worker.consuming")
 
@@ -227,7 +227,7 @@ def test_a_signal_while_the_broker_is_away_at_the_start(vhost_url: str, tmp_path
 
 def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
     gate = tmp_path / "gate"
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         proxy, port = scene.proxy(), free_port()
         worker = scene.worker("--health-port", str(port), "--grace", "10", url=proxy.url)
         running = scene.send("wait_for", path=str(gate))
@@ -253,7 +253,7 @@ def test_a_signal_while_the_broker_is_away(vhost_url: str, tmp_path: Path):
 
 
 def test_an_idle_worker_leaves_at_once(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-p", "2")
         scene.rabbit.wait_consumed("default")
 
@@ -267,7 +267,7 @@ def test_an_idle_worker_leaves_at_once(vhost_url: str, tmp_path: Path):
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker()
         task_id = scene.send("nap", seconds=1.0)
         scene.ledger.wait(1, "started")
@@ -282,7 +282,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group(vhost_url: str, tmp_path: 
 
 
 def test_a_killed_worker_leaves_nobody_behind(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-p", "2")
         task_id = scene.send("nap", seconds=60)
         scene.ledger.wait(1, "started")
@@ -300,7 +300,7 @@ def test_a_killed_worker_leaves_nobody_behind(vhost_url: str, tmp_path: Path):
 def test_a_worker_that_would_be_killed_before_its_grace_is_over_does_not_start(
     vhost_url: str, tmp_path: Path
 ):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("--grace", "25", env={"RMQWORK_TERMINATION_GRACE": "20"})
 
         assert worker.wait() == 2

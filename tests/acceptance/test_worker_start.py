@@ -15,8 +15,8 @@ from tests.acceptance.support import (
     ROOT,
     Ledger,
     Rabbit,
-    Scene,
     Worker,
+    WorkerHarness,
     crowded,
     figure,
     free_port,
@@ -53,7 +53,7 @@ class TestRefusals:
         assert "default" in text
 
     def test_a_lifespan_that_fails(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             scene.send("mark")
             port = free_port()
             worker = scene.worker("--health-port", str(port), env={"WORK_LIFESPAN": "fails"})
@@ -91,7 +91,7 @@ class TestRefusals:
         assert "secret" not in text
 
     def test_a_broker_that_comes_late(self, vhost_url: str, tmp_path: Path):
-        with Scene(vhost_url, tmp_path) as scene:
+        with WorkerHarness(vhost_url, tmp_path) as scene:
             proxy = scene.proxy()
             proxy.cut()
             worker = scene.worker("--broker-wait", "60", url=proxy.url)
@@ -105,7 +105,7 @@ class TestRefusals:
 
 
 def test_probes(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         proxy, port = scene.proxy(), free_port()
         proxy.cut()
         worker = scene.worker("--health-port", str(port), url=proxy.url)
@@ -138,7 +138,7 @@ def test_probes(vhost_url: str, tmp_path: Path):
 
 
 def test_no_preload(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("--no-preload", "-p", "2")
         scene.send("mark")
         scene.ledger.wait(1, "ran")
@@ -156,7 +156,7 @@ def seconds_of(code: str) -> float:
 
 
 def test_the_start_of_a_worker_to_its_first_task(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         scene.send("mark", key="to have the queues")
         with Worker(vhost_url, scene.ledger) as worker:
             scene.ledger.wait(1, "ran")
@@ -194,7 +194,7 @@ def test_the_import_is_light():
 
 @pytest.mark.slow
 def test_an_idle_worker_costs_little(vhost_url: str, tmp_path: Path):
-    with Scene(vhost_url, tmp_path) as scene:
+    with WorkerHarness(vhost_url, tmp_path) as scene:
         worker = scene.worker("-p", "2")
         scene.send("mark")
         scene.ledger.wait(1, "ran")

@@ -23,7 +23,7 @@ from typing import Final
 import psutil
 
 from rmqwork.testing.broker import Broker, start_broker, vhost
-from tests.acceptance.support import Scene, Worker
+from tests.acceptance.support import Worker, WorkerHarness
 from tests.waiting import until
 
 _PATIENCE: Final = 120.0
@@ -31,7 +31,7 @@ _LIMIT: Final = 2.0
 """The hard time limit of `tests.acceptance.apps.work.holds_the_gil`."""
 
 
-def poison(scene: Scene) -> tuple[bool, str]:
+def poison(scene: WorkerHarness) -> tuple[bool, str]:
     """300 good ones and one that kills its process, prefetch 32, 2 processes of 8 threads."""
     worker = scene.worker("-p", "2", "-c", "8", "--prefetch", "32")
     worker.wait_log("works on")
@@ -47,7 +47,7 @@ def poison(scene: Scene) -> tuple[bool, str]:
     return took <= 10 and deaths <= 4 and not reconnects and fair, said
 
 
-def suspects(scene: Scene) -> tuple[bool, str]:
+def suspects(scene: WorkerHarness) -> tuple[bool, str]:
     """One process with 500 coroutines that run, one of which kills it."""
     gate = scene.ledger.path.parent / "gate"
     worker = scene.worker("-p", "1", "--async-concurrency", "500", "--prefetch", "500")
@@ -63,7 +63,7 @@ def suspects(scene: Scene) -> tuple[bool, str]:
     return {line["attempt"] for line in ran} == {1} and len(ran) == 499, said
 
 
-def gil(scene: Scene) -> tuple[bool, str]:
+def gil(scene: WorkerHarness) -> tuple[bool, str]:
     """A task in a C sleep that holds the GIL, beyond its hard limit, and 7 neighbours."""
     gate = scene.ledger.path.parent / "gate"
     worker = scene.worker("-p", "1", "-c", "8")
@@ -81,7 +81,7 @@ def gil(scene: Scene) -> tuple[bool, str]:
     return late < 1 and fair, said
 
 
-def sigterm(scene: Scene) -> tuple[bool, str]:
+def sigterm(scene: WorkerHarness) -> tuple[bool, str]:
     """A worker under full load of short tasks is told to leave."""
     worker = scene.worker("-p", "2", "-c", "8")
     scene.many([scene.task("nap").s(seconds=0.02, key="") for _ in range(4000)])
@@ -94,7 +94,7 @@ def sigterm(scene: Scene) -> tuple[bool, str]:
     return code == 0 and took <= 2 and whole, f"left after {took:.2f} s, exit code {code}"
 
 
-def recycling(scene: Scene) -> tuple[bool, str]:
+def recycling(scene: WorkerHarness) -> tuple[bool, str]:
     """10,000 tasks, and executors that are replaced after 500."""
     worker = scene.worker("-p", "2", "-c", "8", "--max-tasks", "500")
     sent = scene.many([scene.task("mark").s(key="") for _ in range(10_000)])
@@ -110,17 +110,17 @@ def _deaths(worker: Worker) -> int:
     return len(worker.log("killed by SIGKILL, with"))
 
 
-MEASURES: Final[dict[str, Callable[[Scene], tuple[bool, str]]]] = {
+MEASURES: Final[dict[str, Callable[[WorkerHarness], tuple[bool, str]]]] = {
     one.__name__: one for one in (poison, suspects, gil, sigterm, recycling)
 }
 
 
 @contextmanager
-def _scene(broker: Broker) -> Iterator[Scene]:
+def _scene(broker: Broker) -> Iterator[WorkerHarness]:
     with (
         vhost(broker) as url,
         tempfile.TemporaryDirectory() as folder,
-        Scene(url, Path(folder)) as scene,
+        WorkerHarness(url, Path(folder)) as scene,
     ):
         yield scene
 

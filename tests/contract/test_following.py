@@ -32,7 +32,7 @@ class NotedClock:
         await asyncio.Event().wait()
 
 
-class Ear:
+class FollowerHarness:
     """Hears what a follower passes on."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ async def test_what_was_said_before_is_known_and_what_is_said_now_is_heard(
     no_configure = transport.restricted(configure="^$")
 
     with no_configure as connector:
-        ear = Ear()
+        ear = FollowerHarness()
         following = await ear.hear(connector)
         # without a mark a real broker's first messages may come a moment later
         await auntil(lambda: bool(ear.standing) and ear.standing[0].revoked == 1)
@@ -91,7 +91,7 @@ async def test_without_the_rights_a_worker_warns_once_and_works_without_control(
     forbidden = {"read": "^q$"} if there else {"configure": "^$"}
 
     with caplog.at_level(logging.WARNING), transport.restricted(**forbidden) as connector:
-        ear = Ear()
+        ear = FollowerHarness()
         following = await ear.hear(connector)
         await auntil(lambda: bool(ear.clock.waits))
         following.cancel()

@@ -35,7 +35,7 @@ MARKS = {
 }
 
 
-class Desk:
+class ResultsHarness:
     """A client and a worker of one back end, without tasks: outcomes are made by hand."""
 
     def __init__(self, url: str, broker: str) -> None:
@@ -111,9 +111,9 @@ def address(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[tuple[
 
 
 @pytest.fixture
-def desk(address: tuple[str, str]) -> Iterator[Desk]:
+def desk(address: tuple[str, str]) -> Iterator[ResultsHarness]:
     """A client and a worker."""
-    desk = Desk(*address)
+    desk = ResultsHarness(*address)
     yield desk
     desk.close()
 
@@ -126,7 +126,7 @@ def failure(reason: Reason = Reason.FAILED) -> bytes:
     return record.failure(reason, Evidence("ValueError", "no", "Traceback: here"))
 
 
-def test_a_value_arrives_before_and_after_it_is_waited_for(desk: Desk):
+def test_a_value_arrives_before_and_after_it_is_waited_for(desk: ResultsHarness):
     # Given an answer that comes while somebody waits, and one that is there before
     result, asked = desk.ask()
     threading.Timer(0.1, desk.answer, (asked, value(4))).start()
@@ -137,7 +137,7 @@ def test_a_value_arrives_before_and_after_it_is_waited_for(desk: Desk):
     assert result.get(timeout=0) == 4
 
 
-def test_nothing_known_is_pending_and_get_ends_in_time(desk: Desk):
+def test_nothing_known_is_pending_and_get_ends_in_time(desk: ResultsHarness):
     result, _ = desk.ask()
 
     assert (result.state, result.progress, result.ready()) == ("PENDING", None, False)
@@ -147,7 +147,7 @@ def test_nothing_known_is_pending_and_get_ends_in_time(desk: Desk):
     assert time.monotonic() - began < 5
 
 
-def test_a_failure_is_raised_with_what_the_task_said(desk: Desk):
+def test_a_failure_is_raised_with_what_the_task_said(desk: ResultsHarness):
     result, asked = desk.ask()
     desk.answer(asked, failure())
 
@@ -159,7 +159,7 @@ def test_a_failure_is_raised_with_what_the_task_said(desk: Desk):
     assert (result.state, result.failed()) == ("FAILURE", True)
 
 
-def test_reasons_have_their_errors(desk: Desk):
+def test_reasons_have_their_errors(desk: ResultsHarness):
     result, asked = desk.ask()
     desk.answer(asked, failure(Reason.REJECTED))
     with pytest.raises(TaskRejected):
@@ -171,7 +171,7 @@ def test_reasons_have_their_errors(desk: Desk):
     assert result.state == "REVOKED"
 
 
-def test_progress_and_retries_are_seen_and_the_final_word_goes_over_them(desk: Desk):
+def test_progress_and_retries_are_seen_and_the_final_word_goes_over_them(desk: ResultsHarness):
     result, asked = desk.ask()
     desk.tell(asked, (3.0, 10.0))
     until(lambda: result.progress == (3.0, 10.0))
@@ -187,7 +187,7 @@ def test_progress_and_retries_are_seen_and_the_final_word_goes_over_them(desk: D
     assert result.state == "SUCCESS"
 
 
-def test_the_first_final_word_holds_for_who_has_heard_it(desk: Desk):
+def test_the_first_final_word_holds_for_who_has_heard_it(desk: ResultsHarness):
     result, asked = desk.ask()
     desk.answer(asked, value(1))
     assert result.get(timeout=10) == 1
@@ -195,7 +195,7 @@ def test_the_first_final_word_holds_for_who_has_heard_it(desk: Desk):
     assert result.get(timeout=10) == 1
 
 
-async def test_many_wait_on_a_loop(desk: Desk):
+async def test_many_wait_on_a_loop(desk: ResultsHarness):
     await desk.asking.abegin(20)
     asked = [desk.ask() for _ in range(20)]
     waiting = asyncio.gather(*(result.aget(timeout=20) for result, _ in asked))
@@ -212,7 +212,7 @@ async def test_many_wait_on_a_loop(desk: Desk):
         await desk.ask()[0].aget(timeout=0.05)
 
 
-def test_a_hundred_threads_wait(desk: Desk):
+def test_a_hundred_threads_wait(desk: ResultsHarness):
     asked = [desk.ask() for _ in range(100)]
     values: list[int] = []
     threads = [
@@ -228,7 +228,7 @@ def test_a_hundred_threads_wait(desk: Desk):
     assert sorted(values) == list(range(100))
 
 
-def test_results_come_in_the_order_of_their_ends_or_of_the_question(desk: Desk):
+def test_results_come_in_the_order_of_their_ends_or_of_the_question(desk: ResultsHarness):
     asked = [desk.ask() for _ in range(3)]
     results = [result for result, _ in asked]
     ended = as_completed(results, timeout=20)
@@ -240,7 +240,7 @@ def test_results_come_in_the_order_of_their_ends_or_of_the_question(desk: Desk):
         wait([*results, desk.ask()[0]], timeout=0.05)
 
 
-def test_what_is_forgotten_is_gone(desk: Desk):
+def test_what_is_forgotten_is_gone(desk: ResultsHarness):
     result, asked = desk.ask()
     desk.answer(asked, value(1))
     assert result.get(timeout=10) == 1
@@ -252,12 +252,12 @@ def test_what_is_forgotten_is_gone(desk: Desk):
             desk.app.result(result.id)
 
 
-def test_another_process_asks(desk: Desk, address: tuple[str, str]):
+def test_another_process_asks(desk: ResultsHarness, address: tuple[str, str]):
     # Given a result, and an app that has not published the task (as another process would have)
     result, asked = desk.ask()
     desk.answer(asked, value(8))
     assert result.get(timeout=10) == 8
-    other = Desk(*address)
+    other = ResultsHarness(*address)
 
     # Then a store gives it, typed if the task is named, and rpc:// says why it cannot
     if is_store(desk.url):
@@ -269,7 +269,7 @@ def test_another_process_asks(desk: Desk, address: tuple[str, str]):
     other.close()
 
 
-def test_large_and_odd_values(desk: Desk):
+def test_large_and_odd_values(desk: ResultsHarness):
     result, asked = desk.ask("unknown.here")
     text = "snöw ☃ " * 100_000
     body = record.success(b'{"result":' + ('"' + text + '"').encode() + b"}")
@@ -372,7 +372,7 @@ def test_two_open_the_same_empty_database_at_once(tmp_path: Path):
 def test_a_store_that_is_away_for_a_while_loses_nothing():
     # Given a store that is stopped
     with store("redis") as (url, server):
-        desk = Desk(url, "memory://results")
+        desk = ResultsHarness(url, "memory://results")
         result, asked = desk.ask()
         server.stop()
 
@@ -398,7 +398,7 @@ def test_a_store_that_stays_away_costs_the_result_not_the_task(monkeypatch, capl
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_asks_by_itself(desk: Desk):
+def test_a_forked_child_asks_by_itself(desk: ResultsHarness):
     # Given a client that has had a result, and forks
     result, asked = desk.ask()
     desk.answer(asked, value(1))

@@ -15,7 +15,7 @@ from deploy.proof.rolling import app_settings
 from tools.chaos.ledger import Line, read
 
 
-class Stage:
+class ContainersHarness:
     """A broker and a shared ledger, for all tests; each has workers of its own."""
 
     def __init__(self, site: Site) -> None:
@@ -37,13 +37,13 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def _stage() -> Iterator[Stage]:
+def _stage() -> Iterator[ContainersHarness]:
     with Site() as site:
-        yield Stage(site)
+        yield ContainersHarness(site)
 
 
 @pytest.fixture
-def stage(_stage: Stage) -> Iterator[Stage]:
+def stage(_stage: ContainersHarness) -> Iterator[ContainersHarness]:
     """The stage; a test that fails leaves no worker to the next one."""
     yield _stage
     for worker in _stage.site.workers:

@@ -11,7 +11,7 @@ import time
 
 from deploy.proof.app import anap, app, eat, nap, wait_for
 from deploy.proof.docker import IMAGE, docker, until
-from tests.deploy.conftest import ROOT, Stage, seconds_of
+from tests.deploy.conftest import ROOT, ContainersHarness, seconds_of
 
 BASE = os.environ.get("BASE", "python:3.13-slim")
 
@@ -27,7 +27,7 @@ def test_the_image_is_small_over_its_base() -> None:
     assert megabytes < 120
 
 
-def test_a_container_runs_its_first_task_soon(stage: Stage) -> None:
+def test_a_container_runs_its_first_task_soon(stage: ContainersHarness) -> None:
     """Not root, a read-only root, no capabilities; see `Site.worker`."""
     app.publish_many([])
     worker = stage.site.worker("first", "-c", "1")
@@ -45,7 +45,7 @@ def test_a_container_runs_its_first_task_soon(stage: Stage) -> None:
     assert worker.stop(30) == 0
 
 
-def test_a_second_container_takes_over_what_is_handed_back(stage: Stage) -> None:
+def test_a_second_container_takes_over_what_is_handed_back(stage: ContainersHarness) -> None:
     old = stage.site.worker(
         "old", "-c", "2", "--prefetch", "10",
         environment={"RMQWORK_GRACE": "2", "RMQWORK_TERMINATION_GRACE": "17"},
@@ -81,7 +81,7 @@ def test_a_second_container_takes_over_what_is_handed_back(stage: Stage) -> None
     assert new.stop(30) == 0
 
 
-def test_process_1_reaps_what_lost_its_parent(stage: Stage) -> None:
+def test_process_1_reaps_what_lost_its_parent(stage: ContainersHarness) -> None:
     worker = stage.site.worker("reaper")
     worker.wait_ready()
     worker.exec("sh", "-c", "for n in 1 2 3; do (sleep 0.2 &) ; done")
@@ -95,7 +95,9 @@ def test_process_1_reaps_what_lost_its_parent(stage: Stage) -> None:
     assert worker.stop(30) == 0
 
 
-def test_an_executor_that_takes_too_much_memory_does_not_take_the_worker(stage: Stage) -> None:
+def test_an_executor_that_takes_too_much_memory_does_not_take_the_worker(
+    stage: ContainersHarness,
+) -> None:
     worker = stage.site.worker(
         "greedy", "-c", "4", options=("--memory", "200m", "--memory-swap", "200m")
     )

@@ -13,7 +13,7 @@ from rmqwork._admin.deploy.monitoring import broker_monitor, prometheus_rule
 from rmqwork._admin.deploy.options import DeployOptions
 from rmqwork._admin.deploy.workload import Deployment, make_deployment
 from rmqwork._config.manifest import Manifest
-from tests.deploy.conftest import Stage
+from tests.deploy.conftest import ContainersHarness
 
 _SELECTOR = re.compile(r"([a-z_]*)\{([^{}]*)\}")
 _LABEL = re.compile(r'(\w+)(=~?)"((?:[^"\\]|\\.)*)"')
@@ -52,7 +52,7 @@ def selected(selector: tuple[str, str], series: list[dict[str, str]]) -> list[di
     ]
 
 
-def test_each_alert_finds_its_series(stage: Stage) -> None:
+def test_each_alert_finds_its_series(stage: ContainersHarness) -> None:
     app.publish_many([])
     worker = stage.site.worker("watched", "-c", "1")
     worker.wait_ready()

@@ -25,7 +25,7 @@ VERBS = ("delay", "adelay")
 
 
 @dataclass
-class Desk:
+class PublishingFixture:
     """A `PublishingApp` that keeps what it is to publish, and has no tasks and no results."""
 
     name: str = "desk"
@@ -91,7 +91,7 @@ class Clerk:
 
 
 def test_one_call_goes_to_the_app_as_it_is() -> None:
-    desk = Desk()
+    desk = PublishingFixture()
 
     result = start(Step(Clerk(desk, "file"), kwargs={"x": 1}), VERBS)
 
@@ -101,7 +101,7 @@ def test_one_call_goes_to_the_app_as_it_is() -> None:
 
 def test_a_workflow_goes_to_the_app_of_its_first_task() -> None:
     # Given tasks of two apps, of which one is known by its name only
-    desk, other = Desk(), Desk("other")
+    desk, other = PublishingFixture(), PublishingFixture("other")
     first = Step(Clerk(desk, "file"), kwargs={"x": 1})
     last: TaskLike = RemoteTask(other, "stamp", "y")
 

@@ -19,7 +19,7 @@ from rmqwork.testing._node import (
 )
 
 
-class StandIn:
+class NodeFixture:
     """A node that is only written down."""
 
     url = "amqp://guest:guest@127.0.0.1:1/"
@@ -45,8 +45,8 @@ class StandIn:
         self.calls.append("close")
 
 
-def closed(reason: str) -> Callable[..., StandIn]:
-    def way(*_: object) -> StandIn:
+def closed(reason: str) -> Callable[..., NodeFixture]:
+    def way(*_: object) -> NodeFixture:
         raise ProviderUnavailable(reason)
 
     return way
@@ -67,7 +67,7 @@ def nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_docker_goes_first(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
-    monkeypatch.setattr(broker, "start_docker", lambda say: StandIn())
+    monkeypatch.setattr(broker, "start_docker", lambda say: NodeFixture())
     monkeypatch.setattr(broker, "start_private", lambda: pytest.fail("not asked for"))
     found = broker.start_broker(say=said.append)
     assert (found.kind, found.version) == ("docker", "4.3.6")
@@ -81,7 +81,7 @@ def test_docker_goes_first(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> 
 def test_an_installed_server_comes_next_and_says_why_not_docker(
     monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(broker, "start_private", lambda: StandIn())
+    monkeypatch.setattr(broker, "start_private", lambda: NodeFixture())
     found = broker.start_broker(say=said.append)
     assert (found.kind, found.why) == (
         "private",
@@ -108,7 +108,7 @@ def test_a_preferred_way_passes_over_those_before_it(
 ) -> None:
     monkeypatch.setenv("RMQWORK_BROKER", "amqp://somewhere/")
     monkeypatch.setattr(broker, "start_docker", lambda say: pytest.fail("passed over"))
-    monkeypatch.setattr(broker, "start_private", lambda: StandIn())
+    monkeypatch.setattr(broker, "start_private", lambda: NodeFixture())
     assert broker.start_broker(prefer="private", say=said.append).kind == "private"
 
 
@@ -116,7 +116,7 @@ def test_the_environment_names_the_only_way(
     monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setenv("RMQWORK_TEST_BROKER", "docker")
-    monkeypatch.setattr(broker, "start_private", lambda: StandIn())
+    monkeypatch.setattr(broker, "start_private", lambda: NodeFixture())
     with pytest.raises(BrokerUnavailable):
         broker.start_broker(say=said.append)
     assert said == ["not docker: no daemon"]
@@ -150,7 +150,7 @@ class TestGiven:
         (port,) = free_ports(1)
         monkeypatch.setenv("RMQWORK_BROKER", f"amqp://me:secret@127.0.0.1:{port}/")
         monkeypatch.setattr(broker, "server_version", server_version)
-        monkeypatch.setattr(broker, "start_docker", lambda say: StandIn())
+        monkeypatch.setattr(broker, "start_docker", lambda say: NodeFixture())
         with pytest.raises(BrokerUnavailable, match="RMQWORK_BROKER is set") as raised:
             broker.start_broker(say=said.append)
         assert "secret" not in str(raised.value)
@@ -183,7 +183,7 @@ class TestGiven:
 
 
 def test_a_broker_hands_its_verbs_to_its_node() -> None:
-    node = StandIn()
+    node = NodeFixture()
     with broker.Broker(node.url, "private", "", None, None, node) as own:
         own.restart()
         own.kill()

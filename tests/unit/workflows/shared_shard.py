@@ -49,7 +49,7 @@ class Worker:
     crashed: bool = False
 
 
-class Room:
+class SharedShardHarness:
     """Two workers and the shard that they share; what is sent arrives, and is confirmed, when the
     test says so."""
 

@@ -11,25 +11,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.unit.workflows.shared_shard import JOINS, SIZE, Room
+from tests.unit.workflows.shared_shard import JOINS, SIZE, SharedShardHarness
 
 STEPS = ("deliver", "arrive", "confirm") * 4
 FAULTS = {
-    "crash": lambda room, other: room.crash(0, other, False),
-    "crash, and what was sent arrives": lambda room, other: room.crash(0, other, True),
-    "loss of the channel": lambda room, other: room.lose_the_channel(0, other),
-    "shutdown": lambda room, other: room.hand_back(other),
+    "crash": lambda harness, other: harness.crash(0, other, False),
+    "crash, and what was sent arrives": lambda harness, other: harness.crash(0, other, True),
+    "loss of the channel": lambda harness, other: harness.lose_the_channel(0, other),
+    "shutdown": lambda harness, other: harness.hand_back(other),
 }
 
 
-def take(room: Room, step: str) -> None:
+def take(harness: SharedShardHarness, step: str) -> None:
     if step == "deliver":
-        room.deliver(100)
+        harness.deliver(100)
     elif step == "arrive":
-        room.all_publications_arrive()
+        harness.all_publications_arrive()
     else:
-        room.all_that_arrived_is_confirmed()
-    room.check()
+        harness.all_that_arrived_is_confirmed()
+    harness.check()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -37,84 +37,84 @@ def take(room: Room, step: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("at", range(len(STEPS)))
 def test_a_fault_after_each_step(at: int, fault: str, other: int, fails: bool) -> None:
-    room = Room()
-    room.everything("a")
+    harness = SharedShardHarness()
+    harness.everything("a")
     if fails:
-        room.failure(1)
-    room.everything("b")
+        harness.failure(1)
+    harness.everything("b")
     for step in STEPS[: at + 1]:
-        take(room, step)
-    FAULTS[fault](room, other)
-    room.check()
-    room.everything("a")  # late copies
+        take(harness, step)
+    FAULTS[fault](harness, other)
+    harness.check()
+    harness.everything("a")  # late copies
     for step in STEPS:
-        take(room, step)
-    room.finish()
+        take(harness, step)
+    harness.finish()
 
 
 class JoinMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
-        self.room = Room()
+        self.harness = SharedShardHarness()
 
     @rule(join=st.sampled_from(JOINS))
     def open(self, join: str) -> None:
-        self.room.open(join)
+        self.harness.open(join)
 
     @rule(join=st.sampled_from(JOINS), index=st.integers(0, SIZE - 1))
     def part(self, join: str, index: int) -> None:
-        self.room.part(join, index)
+        self.harness.part(join, index)
 
     @rule(join=st.sampled_from(JOINS))
     def everything(self, join: str) -> None:
-        self.room.everything(join)
+        self.harness.everything(join)
 
     @rule(index=st.integers(0, SIZE - 1))
     def failure(self, index: int) -> None:
-        self.room.failure(index)
+        self.harness.failure(index)
 
     @rule(number=st.sampled_from([1, 2, 10]))
     def deliver(self, number: int) -> None:
-        self.room.deliver(number)
+        self.harness.deliver(number)
 
     @rule(data=st.data())
     def arrives(self, data: st.DataObject) -> None:
-        on_their_way = [sent for sent in self.room.sent if not sent.arrived]
+        on_their_way = [sent for sent in self.harness.sent if not sent.arrived]
         if on_their_way:
-            self.room.arrive(data.draw(st.sampled_from(on_their_way)))
+            self.harness.arrive(data.draw(st.sampled_from(on_their_way)))
 
     @rule(data=st.data())
     def is_confirmed(self, data: st.DataObject) -> None:
-        arrived = [sent for sent in self.room.sent if sent.arrived]
+        arrived = [sent for sent in self.harness.sent if sent.arrived]
         if arrived:
-            self.room.confirm(data.draw(st.sampled_from(arrived)))
+            self.harness.confirm(data.draw(st.sampled_from(arrived)))
 
     @rule(step=st.sampled_from(STEPS))
     def all_of_a_kind(self, step: str) -> None:
-        take(self.room, step)
+        take(self.harness, step)
 
     @rule(which=st.integers(0, 1), other=st.integers(0, 1), arrives=st.booleans())
     def crash(self, which: int, other: int, arrives: bool) -> None:
-        self.room.crash(which, other, arrives)
+        self.harness.crash(which, other, arrives)
 
     @rule(which=st.integers(0, 1), other=st.integers(0, 1))
     def lose_the_channel(self, which: int, other: int) -> None:
-        self.room.lose_the_channel(which, other)
+        self.harness.lose_the_channel(which, other)
 
     @rule(other=st.integers(0, 1))
     def hand_back(self, other: int) -> None:
-        self.room.hand_back(other)
+        self.harness.hand_back(other)
 
     @invariant()
     def it_holds(self) -> None:
-        if hasattr(self, "room"):
-            self.room.check()
+        if hasattr(self, "harness"):
+            self.harness.check()
 
     def teardown(self) -> None:
-        if hasattr(self, "room"):
+        if hasattr(self, "harness"):
             for join in JOINS:
-                self.room.everything(join)
-            self.room.finish()
+                self.harness.everything(join)
+            self.harness.finish()
 
 
 JoinMachine.TestCase.settings = settings(

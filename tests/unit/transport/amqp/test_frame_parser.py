@@ -21,7 +21,7 @@ BODY_MAX = 50
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 
-class Far:
+class FrameParserHarness:
     """A connection that is only its reading half, with two channels; notes what arrives."""
 
     def __init__(self, by_pika: bool) -> None:
@@ -106,7 +106,7 @@ streams = st.lists(messages | confirms | st.just(HEARTBEAT), max_size=6).map(b""
 
 @given(streams, st.lists(st.integers(0, 10_000), max_size=8))
 def test_it_comes_out_as_by_pika(data: bytes, cuts: list[int]):
-    plain, ours = Far(by_pika=True), Far(by_pika=False)
+    plain, ours = FrameParserHarness(by_pika=True), FrameParserHarness(by_pika=False)
 
     plain.feed(data, [])
     ours.feed(data, cuts)
@@ -117,7 +117,7 @@ def test_it_comes_out_as_by_pika(data: bytes, cuts: list[int]):
 
 
 def test_a_heartbeat_by_itself_is_not_kept_waiting():
-    ours = Far(by_pika=False)
+    ours = FrameParserHarness(by_pika=False)
 
     ours.feed(HEARTBEAT, [])
 
@@ -131,18 +131,18 @@ def test_a_frame_that_does_not_end_as_it_should_is_an_error(at: str):
     data[ends[["method", "header", "body"].index(at)]] = 0
 
     with pytest.raises(exceptions.InvalidFrameError):
-        Far(by_pika=False).feed(bytes(data), [])
+        FrameParserHarness(by_pika=False).feed(bytes(data), [])
 
 
 def test_a_confirm_that_does_not_end_as_it_should_is_an_error():
     data = method_frame(1, spec.Basic.Ack(1, False))[:-1] + b"\0"
 
     with pytest.raises(exceptions.InvalidFrameError):
-        Far(by_pika=False).feed(data, [])
+        FrameParserHarness(by_pika=False).feed(data, [])
 
 
 def test_the_head_of_another_protocol_goes_to_pika():
-    ours = Far(by_pika=False)
+    ours = FrameParserHarness(by_pika=False)
 
     ours.feed(b"AMQP\x00\x00\x09\x01", [])
 

@@ -40,7 +40,7 @@ class Taker:
         self.stopped.append(queue)
 
 
-class Room:
+class ConsumptionHarness:
     """A consumption that runs."""
 
     def __init__(self) -> None:
@@ -82,33 +82,35 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def room() -> AsyncIterator[Room]:
-    room = Room()
-    yield room
-    await room.consumption.stop()
-    await room.consumption.close()
-    room.running.cancel()
+async def harness() -> AsyncIterator[ConsumptionHarness]:
+    harness = ConsumptionHarness()
+    yield harness
+    await harness.consumption.stop()
+    await harness.consumption.close()
+    harness.running.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
-        await room.running
+        await harness.running
 
 
-async def test_nothing_is_consumed_before_executors_are_ready(room: Room):
-    await asyncio.wait_for(room.consumption.connected.wait(), 5)
+async def test_nothing_is_consumed_before_executors_are_ready(harness: ConsumptionHarness):
+    await asyncio.wait_for(harness.consumption.connected.wait(), 5)
     await turns()
 
-    assert room.connector.link.declared == [PLAN]
-    assert room.connector.link.consuming == []
-    assert not room.consumption.consuming
-    assert room.consumption.server == (4, 3, 0)
+    assert harness.connector.link.declared == [PLAN]
+    assert harness.connector.link.consuming == []
+    assert not harness.consumption.consuming
+    assert harness.consumption.server == (4, 3, 0)
 
-    await room.consumes()
-    assert room.consumption.problem is None
+    await harness.consumes()
+    assert harness.consumption.problem is None
 
 
-async def test_each_queue_has_its_channel_and_a_consumer_for_each_source(room: Room):
-    await room.consumes()
+async def test_each_queue_has_its_channel_and_a_consumer_for_each_source(
+    harness: ConsumptionHarness,
+):
+    await harness.consumes()
 
-    one, other = room.channel("a"), room.channel("b")
+    one, other = harness.channel("a"), harness.channel("b")
     assert one is not other
     assert sorted(c[:2] for c in one.consumers.values()) == [
         ("a", 10),
@@ -118,234 +120,242 @@ async def test_each_queue_has_its_channel_and_a_consumer_for_each_source(room: R
     assert [c[:2] for c in other.consumers.values()] == [("b", 5)]
 
 
-async def test_deliveries_are_given_with_the_apps_queue(room: Room):
-    await room.consumes()
+async def test_deliveries_are_given_with_the_apps_queue(harness: ConsumptionHarness):
+    await harness.consumes()
     one, two, three = delivery(), delivery(), delivery()
 
-    room.consumer("a")[2](one)
-    room.consumer("a.due")[2](two)
-    room.consumer("b")[2](three)
+    harness.consumer("a")[2](one)
+    harness.consumer("a.due")[2](two)
+    harness.consumer("b")[2](three)
 
-    assert room.taker.got == [("a", one), ("a", two), ("b", three)]
+    assert harness.taker.got == [("a", one), ("a", two), ("b", three)]
 
 
-async def test_a_lost_connection_is_made_again(room: Room, caplog: pytest.LogCaptureFixture):
-    await room.consumes()
-    channels = list(room.connector.link.consuming)
+async def test_a_lost_connection_is_made_again(
+    harness: ConsumptionHarness, caplog: pytest.LogCaptureFixture
+):
+    await harness.consumes()
+    channels = list(harness.connector.link.consuming)
 
-    room.connector.link.lose("reset by peer")
-    assert not room.consumption.consuming
-    await auntil(lambda: len(room.connector.links) == 2 and room.consumption.consuming)
+    harness.connector.link.lose("reset by peer")
+    assert not harness.consumption.consuming
+    await auntil(lambda: len(harness.connector.links) == 2 and harness.consumption.consuming)
 
-    assert set(room.taker.lost) == set(channels)
-    assert len(room.taker.lost) == len(channels)
-    assert room.connector.link.declared == [PLAN]
+    assert set(harness.taker.lost) == set(channels)
+    assert len(harness.taker.lost) == len(channels)
+    assert harness.connector.link.declared == [PLAN]
     assert "reset by peer" in caplog.text
 
 
-async def test_it_waits_for_a_broker_that_is_away(room: Room, caplog: pytest.LogCaptureFixture):
+async def test_it_waits_for_a_broker_that_is_away(
+    harness: ConsumptionHarness, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.INFO)
-    await room.consumes()
-    room.connector.up = False
-    room.connector.link.lose()
-    await auntil(lambda: room.connector.attempts > 4)
-    assert "nobody answers" in str(room.consumption.problem)
+    await harness.consumes()
+    harness.connector.up = False
+    harness.connector.link.lose()
+    await auntil(lambda: harness.connector.attempts > 4)
+    assert "nobody answers" in str(harness.consumption.problem)
 
-    room.connector.up = True
+    harness.connector.up = True
 
-    await auntil(lambda: room.consumption.consuming)
-    assert room.consumption.problem is None
+    await auntil(lambda: harness.consumption.consuming)
+    assert harness.consumption.problem is None
     assert "connected again" in caplog.text
 
 
 async def test_a_topology_that_does_not_suit_ends_the_start():
-    room = Room()
-    room.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
+    harness = ConsumptionHarness()
+    harness.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
 
     with pytest.raises(TopologyMismatch):
-        await asyncio.wait_for(room.running, 5)
+        await asyncio.wait_for(harness.running, 5)
 
-    assert not room.connector.link.is_open
-    assert not room.consumption.connected.is_set()
+    assert not harness.connector.link.is_open
+    assert not harness.consumption.connected.is_set()
 
 
 async def test_a_topology_that_suits_no_more_is_tried_again(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: ConsumptionHarness, caplog: pytest.LogCaptureFixture
 ):
     """Later than at the start somebody may mend it, and tasks still run."""
-    await room.consumes()
-    room.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
-    room.connector.link.lose()
+    await harness.consumes()
+    harness.connector.declaring = lambda plan: TopologyMismatch("a does not suit")
+    harness.connector.link.lose()
     await auntil(lambda: "does not suit" in caplog.text)
-    assert not room.running.done()
+    assert not harness.running.done()
 
-    room.connector.declaring = None
+    harness.connector.declaring = None
 
-    await auntil(lambda: room.consumption.consuming)
+    await auntil(lambda: harness.consumption.consuming)
 
 
 async def test_a_cancelled_consumer_begins_again_on_a_new_channel(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: ConsumptionHarness, caplog: pytest.LogCaptureFixture
 ):
     """Given a queue that is deleted, then it is declared again; other queues are not touched."""
-    await room.consumes()
-    link, old, bystander = room.connector.link, room.channel("a"), room.channel("b")
+    await harness.consumes()
+    link, old, bystander = harness.connector.link, harness.channel("a"), harness.channel("b")
     declared = len(link.declared)
 
-    room.consumer("a.due")[3]("the broker cancelled the consumer")
-    await auntil(lambda: room.consumption.consuming and room.channel("a") is not old)
+    harness.consumer("a.due")[3]("the broker cancelled the consumer")
+    await auntil(lambda: harness.consumption.consuming and harness.channel("a") is not old)
 
-    assert room.taker.lost == [old]
+    assert harness.taker.lost == [old]
     assert not old.is_open
     assert len(link.declared) == declared + 1
-    assert room.channel("b") is bystander
-    assert len(room.connector.links) == 1
+    assert harness.channel("b") is bystander
+    assert len(harness.connector.links) == 1
     assert "'a' cannot be consumed" in caplog.text
 
 
-async def test_a_channel_that_ends_is_opened_again(room: Room):
-    await room.consumes()
-    old = room.channel("b")
+async def test_a_channel_that_ends_is_opened_again(harness: ConsumptionHarness):
+    await harness.consumes()
+    old = harness.channel("b")
 
     old.end("PRECONDITION_FAILED - unknown delivery tag 7")
-    await auntil(lambda: room.consumption.consuming and room.channel("b") is not old)
+    await auntil(lambda: harness.consumption.consuming and harness.channel("b") is not old)
 
-    assert room.taker.lost == [old]
-    assert len(room.connector.links) == 1
+    assert harness.taker.lost == [old]
+    assert len(harness.connector.links) == 1
 
 
 async def test_a_queue_that_cannot_be_consumed_does_not_stop_the_others(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: ConsumptionHarness, caplog: pytest.LogCaptureFixture
 ):
-    await room.consumes()
-    link, bystander = room.connector.link, room.channel("b")
-    room.connector.consume_refusal = ChannelClosed(403, "ACCESS_REFUSED")
+    await harness.consumes()
+    link, bystander = harness.connector.link, harness.channel("b")
+    harness.connector.consume_refusal = ChannelClosed(403, "ACCESS_REFUSED")
 
-    room.channel("a").end("gone")
+    harness.channel("a").end("gone")
     await auntil(lambda: len(link.consuming) > 5)
-    assert not room.consumption.consuming
+    assert not harness.consumption.consuming
     assert bystander.is_open
     assert "ACCESS_REFUSED" in caplog.text
 
-    room.connector.consume_refusal = None
-    await auntil(lambda: room.consumption.consuming)
+    harness.connector.consume_refusal = None
+    await auntil(lambda: harness.consumption.consuming)
 
 
-async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(room: Room):
-    await room.consumes()
-    channel = room.channel("b")
+async def test_prefetch_is_changed_by_a_new_consumer_that_takes_over(harness: ConsumptionHarness):
+    await harness.consumes()
+    channel = harness.channel("b")
     [old] = channel.consumers
 
-    room.consumption.set_prefetch("b", 50)
+    harness.consumption.set_prefetch("b", 50)
     await auntil(lambda: channel.cancelled == [old])
 
-    assert room.consumption.prefetch("b") == 50
+    assert harness.consumption.prefetch("b") == 50
     assert [c[:2] for c in channel.consumers.values()] == [("b", 50)]
-    assert room.consumption.consuming
-    assert room.taker.lost == []
+    assert harness.consumption.consuming
+    assert harness.taker.lost == []
 
 
-async def test_suspects_have_a_prefetch_of_their_own_whose_old_consumer_ends_first(room: Room):
-    await room.consumes()
-    channel = room.channel("a")
+async def test_suspects_have_a_prefetch_of_their_own_whose_old_consumer_ends_first(
+    harness: ConsumptionHarness,
+):
+    await harness.consumes()
+    channel = harness.channel("a")
     [old] = [tag for tag, consumer in channel.consumers.items() if consumer[0] == "a.suspects"]
 
-    room.consumption.set_at_once("a", 16)
-    await auntil(lambda: room.suspects() == 16)
+    harness.consumption.set_at_once("a", 16)
+    await auntil(lambda: harness.suspects() == 16)
 
     assert channel.cancelled == [old]  # and nobody else
-    assert room.consumption.at_once("a") == 16
-    assert room.taker.stopped == []
+    assert harness.consumption.at_once("a") == 16
+    assert harness.taker.stopped == []
 
 
-async def test_suspects_are_not_consumed_while_none_are_wanted(room: Room):
-    await room.consumes()
-    channel = room.channel("a")
+async def test_suspects_are_not_consumed_while_none_are_wanted(harness: ConsumptionHarness):
+    await harness.consumes()
+    channel = harness.channel("a")
 
-    room.consumption.set_at_once("a", 0)
-    await auntil(lambda: room.taker.stopped != [])
+    harness.consumption.set_at_once("a", 0)
+    await auntil(lambda: harness.taker.stopped != [])
 
-    assert room.taker.stopped == ["a"]
+    assert harness.taker.stopped == ["a"]
     assert sorted(c[0] for c in channel.consumers.values()) == ["a", "a.due"]
-    assert room.consumption.consuming
+    assert harness.consumption.consuming
 
-    room.consumption.set_at_once("a", 1)
+    harness.consumption.set_at_once("a", 1)
     await auntil(lambda: len(channel.consumers) == 3)
-    assert room.suspects() == 1
+    assert harness.suspects() == 1
 
 
-async def test_after_a_loss_suspects_are_consumed_one_at_a_time(room: Room):
-    await room.consumes()
-    room.consumption.set_at_once("a", 16)
-    await auntil(lambda: room.suspects() == 16)
+async def test_after_a_loss_suspects_are_consumed_one_at_a_time(harness: ConsumptionHarness):
+    await harness.consumes()
+    harness.consumption.set_at_once("a", 16)
+    await auntil(lambda: harness.suspects() == 16)
 
-    room.channel("a").end("gone")
-    await auntil(lambda: room.taker.lost != [] and room.consumption.consuming)
-    await auntil(lambda: room.suspects() == 1)
+    harness.channel("a").end("gone")
+    await auntil(lambda: harness.taker.lost != [] and harness.consumption.consuming)
+    await auntil(lambda: harness.suspects() == 1)
 
-    assert room.consumption.at_once("a") == 1
+    assert harness.consumption.at_once("a") == 1
 
 
-async def test_the_same_prefetch_changes_nothing(room: Room):
-    await room.consumes()
+async def test_the_same_prefetch_changes_nothing(harness: ConsumptionHarness):
+    await harness.consumes()
 
-    room.consumption.set_prefetch("b", 5)
+    harness.consumption.set_prefetch("b", 5)
     await turns()
 
-    assert room.channel("b").cancelled == []
+    assert harness.channel("b").cancelled == []
 
 
-async def test_stop_cancels_consumers_and_what_comes_until_then_is_delivered(room: Room):
-    await room.consumes()
-    channels = {room.channel("a"), room.channel("b")}
+async def test_stop_cancels_consumers_and_what_comes_until_then_is_delivered(
+    harness: ConsumptionHarness,
+):
+    await harness.consumes()
+    channels = {harness.channel("a"), harness.channel("b")}
     late = delivery()
-    room.channel("b").late = [late]
+    harness.channel("b").late = [late]
 
-    await room.consumption.stop()
+    await harness.consumption.stop()
 
     assert all(channel.consumers == {} and channel.is_open for channel in channels)
-    assert room.taker.got == [("b", late)]
-    assert room.taker.lost == []
-    assert room.connector.link.is_open
-    assert not room.consumption.consuming
+    assert harness.taker.got == [("b", late)]
+    assert harness.taker.lost == []
+    assert harness.connector.link.is_open
+    assert not harness.consumption.consuming
 
 
-async def test_stop_before_the_start_ends_the_run(room: Room):
-    await asyncio.wait_for(room.consumption.connected.wait(), 5)
+async def test_stop_before_the_start_ends_the_run(harness: ConsumptionHarness):
+    await asyncio.wait_for(harness.consumption.connected.wait(), 5)
 
-    await room.consumption.stop()
+    await harness.consumption.stop()
 
-    await asyncio.wait_for(room.running, 5)
-    assert room.connector.link.consuming == []
-
-
-async def test_stop_without_a_connection_ends_the_run(room: Room):
-    await room.consumes()
-    room.connector.up = False
-    room.connector.link.lose()
-    await auntil(lambda: room.connector.attempts > 2)
-
-    await room.consumption.stop()
-
-    await asyncio.wait_for(room.running, 5)
+    await asyncio.wait_for(harness.running, 5)
+    assert harness.connector.link.consuming == []
 
 
-async def test_close_waits_until_the_broker_has_seen_what_was_settled(room: Room):
-    await room.consumes()
-    channels = [room.channel("a"), room.channel("b")]
-    await room.consumption.stop()
+async def test_stop_without_a_connection_ends_the_run(harness: ConsumptionHarness):
+    await harness.consumes()
+    harness.connector.up = False
+    harness.connector.link.lose()
+    await auntil(lambda: harness.connector.attempts > 2)
 
-    await room.consumption.close()
+    await harness.consumption.stop()
+
+    await asyncio.wait_for(harness.running, 5)
+
+
+async def test_close_waits_until_the_broker_has_seen_what_was_settled(harness: ConsumptionHarness):
+    await harness.consumes()
+    channels = [harness.channel("a"), harness.channel("b")]
+    await harness.consumption.stop()
+
+    await harness.consumption.close()
 
     assert [channel.syncs for channel in channels] == [1, 1]
-    assert not room.connector.link.is_open
+    assert not harness.connector.link.is_open
 
 
-async def test_repair_declares_again(room: Room):
-    await room.consumption.repair()  # without a connection: nothing
-    await room.consumes()
-    declared = len(room.connector.link.declared)
+async def test_repair_declares_again(harness: ConsumptionHarness):
+    await harness.consumption.repair()  # without a connection: nothing
+    await harness.consumes()
+    declared = len(harness.connector.link.declared)
 
-    await room.consumption.repair()
+    await harness.consumption.repair()
 
-    assert len(room.connector.link.declared) == declared + 1
+    assert len(harness.connector.link.declared) == declared + 1

@@ -40,7 +40,7 @@ class Owner:
         return partition in self.held
 
 
-class Room:
+class PartitionsHarness:
     """A consumption of two partitions that runs."""
 
     def __init__(self) -> None:
@@ -65,85 +65,87 @@ class Room:
 
 
 @pytest.fixture
-async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+async def harness(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PartitionsHarness]:
     monkeypatch.setattr(queues, "SETTLING", 0.01)
     monkeypatch.setattr(consuming, "_STOP_TIMEOUT", 0.2)
-    room = Room()
-    room.consumption.may_start.set()
-    await auntil(lambda: room.consumption.consuming, "consuming")
-    yield room
-    room.owner.held.clear()
-    await room.consumption.stop()
-    await room.consumption.close()
-    room.running.cancel()
+    harness = PartitionsHarness()
+    harness.consumption.may_start.set()
+    await auntil(lambda: harness.consumption.consuming, "consuming")
+    yield harness
+    harness.owner.held.clear()
+    await harness.consumption.stop()
+    await harness.consumption.close()
+    harness.running.cancel()
 
 
-async def test_each_has_a_channel_and_a_prefetch_of_1(room: Room):
-    assert room.channel("q.0") is not room.channel("q.1")
+async def test_each_has_a_channel_and_a_prefetch_of_1(harness: PartitionsHarness):
+    assert harness.channel("q.0") is not harness.channel("q.1")
     for name in ("q.0", "q.1"):
-        assert [c[:2] for c in room.channel(name).consumers.values()] == [(name, 1)]
-    assert room.consumption.serves("q.0")
+        assert [c[:2] for c in harness.channel(name).consumers.values()] == [(name, 1)]
+    assert harness.consumption.serves("q.0")
 
 
-async def test_the_first_delivery_is_given_back_and_no_other(room: Room):
-    channel = room.channel("q.0")
-    first = room.give("q.0")
+async def test_the_first_delivery_is_given_back_and_no_other(harness: PartitionsHarness):
+    channel = harness.channel("q.0")
+    first = harness.give("q.0")
     assert channel.log == []
     await auntil(lambda: channel.log, "the hand-back")
-    second = room.give("q.0")
+    second = harness.give("q.0")
 
     assert channel.log == [("nack", first.tag)]
-    assert room.owner.got == [("q", second)]
+    assert harness.owner.got == [("q", second)]
 
 
-async def test_a_partition_is_given_up_after_its_task(room: Room):
-    busy, idle = room.channel("q.0"), room.channel("q.1")
-    room.owner.held.add("q.0")
+async def test_a_partition_is_given_up_after_its_task(harness: PartitionsHarness):
+    busy, idle = harness.channel("q.0"), harness.channel("q.1")
+    harness.owner.held.add("q.0")
 
-    await room.consumption.stop()
+    await harness.consumption.stop()
     assert idle.cancelled
     assert not busy.cancelled
-    assert room.owner.release == ["q.1"]
+    assert harness.owner.release == ["q.1"]
 
-    room.owner.held.clear()
-    room.consumption.look_again("q.0")
+    harness.owner.held.clear()
+    harness.consumption.look_again("q.0")
     await auntil(lambda: busy.cancelled, "the end of its consumer")
-    await auntil(lambda: room.owner.release == ["q.1", "q.0"], "put down")
+    await auntil(lambda: harness.owner.release == ["q.1", "q.0"], "put down")
 
 
-async def test_a_pause_waits_for_the_task_and_ends_with_a_new_consumer(room: Room):
-    channel = room.channel("q.0")
-    room.owner.held.add("q.0")
-    room.consumption.pause("q", "operator")
-    await auntil(lambda: room.owner.release == ["q.1"], "the idle one")
-    assert room.consumption.halts("q.0")
+async def test_a_pause_waits_for_the_task_and_ends_with_a_new_consumer(harness: PartitionsHarness):
+    channel = harness.channel("q.0")
+    harness.owner.held.add("q.0")
+    harness.consumption.pause("q", "operator")
+    await auntil(lambda: harness.owner.release == ["q.1"], "the idle one")
+    assert harness.consumption.halts("q.0")
     assert not channel.cancelled
 
-    room.owner.held.clear()
-    room.consumption.look_again("q.0")
+    harness.owner.held.clear()
+    harness.consumption.look_again("q.0")
     await auntil(lambda: channel.cancelled, "the other one")
-    room.consumption.resume("q", "operator")
-    await auntil(lambda: room.consumption.serves("q.0"), "a consumer again")
-    await auntil(lambda: room.consumption.serves("q.1"), "a consumer again")
+    harness.consumption.resume("q", "operator")
+    await auntil(lambda: harness.consumption.serves("q.0"), "a consumer again")
+    await auntil(lambda: harness.consumption.serves("q.1"), "a consumer again")
 
 
-async def test_one_that_is_offered_gets_a_new_consumer(room: Room):
-    channel = room.channel("q.0")
+async def test_one_that_is_offered_gets_a_new_consumer(harness: PartitionsHarness):
+    channel = harness.channel("q.0")
     before = set(channel.consumers)
 
-    room.consumption.offer("q.0")
-    await auntil(lambda: channel.cancelled and room.consumption.serves("q.0"), "another consumer")
+    harness.consumption.offer("q.0")
+    await auntil(
+        lambda: channel.cancelled and harness.consumption.serves("q.0"), "another consumer"
+    )
 
     assert not before & set(channel.consumers)
-    assert room.owner.release == ["q.0"]
-    assert not room.consumption.halts("q.0")
+    assert harness.owner.release == ["q.0"]
+    assert not harness.consumption.halts("q.0")
 
 
-async def test_a_look_at_nothing_new_changes_nothing(room: Room):
-    channel = room.channel("q.0")
+async def test_a_look_at_nothing_new_changes_nothing(harness: PartitionsHarness):
+    channel = harness.channel("q.0")
     before = set(channel.consumers)
 
-    room.consumption.look_again("q.0")
+    harness.consumption.look_again("q.0")
     await turns()
 
     assert set(channel.consumers) == before

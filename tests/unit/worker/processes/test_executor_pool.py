@@ -69,7 +69,7 @@ class FakeOwner:
 def _nothing(executor: Any, lane: str, batch: Sequence[HeldDelivery]) -> None: ...
 
 
-class Room:
+class ExecutorPoolHarness:
     """A staff of two executors, whose times are short."""
 
     def __init__(self) -> None:
@@ -95,8 +95,8 @@ class Room:
 
 
 @pytest.fixture
-async def room() -> Room:
-    return Room()
+async def harness() -> ExecutorPoolHarness:
+    return ExecutorPoolHarness()
 
 
 def held(number: int) -> HeldDelivery:
@@ -120,78 +120,82 @@ def test_who_dies_young_again_and_again_is_replaced_later_and_later():
     assert restarts.delay() == 0, "this one lived for a while"
 
 
-async def test_each_that_dies_is_replaced(room: Room):
-    assert len(room.forked) == 2
+async def test_each_that_dies_is_replaced(harness: ExecutorPoolHarness):
+    assert len(harness.forked) == 2
 
-    room.die(room.forked[0])
+    harness.die(harness.forked[0])
 
-    await auntil(lambda: len(room.forked) == 3)
+    await auntil(lambda: len(harness.forked) == 3)
 
 
-async def test_one_alone_is_to_blame_of_many_nobody_yet(room: Room):
-    room.die(room.forked[0], held(1))
-    assert [one.number for one, _ in room.owner.finished] == [1]
+async def test_one_alone_is_to_blame_of_many_nobody_yet(harness: ExecutorPoolHarness):
+    harness.die(harness.forked[0], held(1))
+    assert [one.number for one, _ in harness.owner.finished] == [1]
 
-    room.die(room.forked[1], *map(held, range(2, 5)))
+    harness.die(harness.forked[1], *map(held, range(2, 5)))
 
-    assert len(room.owner.finished) == 1
-    assert [one.number for one in room.owner.dispatcher.suspects] == [2, 3, 4]
-    assert sum(map(room.staff.is_isolated, room.forked)) == 2  # as many as -p says
+    assert len(harness.owner.finished) == 1
+    assert [one.number for one in harness.owner.dispatcher.suspects] == [2, 3, 4]
+    assert sum(map(harness.staff.is_isolated, harness.forked)) == 2  # as many as -p says
 
 
 async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    harness: ExecutorPoolHarness, monkeypatch: pytest.MonkeyPatch
 ):
     now = [1000.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])
     monkeypatch.setattr(Restarts.__init__, "__defaults__", (lambda: now[0],))
-    room = Room()
-    room.die(room.forked[0], held(1), held(2))
-    before = len(room.forked)
+    harness = ExecutorPoolHarness()
+    harness.die(harness.forked[0], held(1), held(2))
+    before = len(harness.forked)
 
     for _ in range(50):  # ten seconds
         now[0] += 0.2
-        room.staff.watch()
-        for executor in room.forked:
-            if room.staff.is_isolated(executor):
-                room.die(executor, death=Death(executor.pid, 3, error="the lifespan failed:\nno"))
+        harness.staff.watch()
+        for executor in harness.forked:
+            if harness.staff.is_isolated(executor):
+                harness.die(
+                    executor, death=Death(executor.pid, 3, error="the lifespan failed:\nno")
+                )
 
-    assert 4 <= len(room.forked) - before <= 24
+    assert 4 <= len(harness.forked) - before <= 24
 
 
-async def test_a_crash_is_told_with_its_stack(room: Room, caplog: pytest.LogCaptureFixture):
+async def test_a_crash_is_told_with_its_stack(
+    harness: ExecutorPoolHarness, caplog: pytest.LogCaptureFixture
+):
     frames = "Traceback (most recent call last):\n  File …, in life\n    raise …"
     error = f"the lifespan failed:\n{frames}\nRuntimeError: no database\nat all"
 
-    room.die(room.forked[0], death=Death(7, 3, error=error))
+    harness.die(harness.forked[0], death=Death(7, 3, error=error))
 
     [line] = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert line.message == "executor 7: the lifespan failed: RuntimeError: no database"
     assert "Traceback" in str(vars(line)["rmqwork"])
 
 
-async def test_it_is_scaled_up_down_and_to_other_numbers_of_tasks(room: Room):
-    first, second = room.forked
+async def test_it_is_scaled_up_down_and_to_other_numbers_of_tasks(harness: ExecutorPoolHarness):
+    first, second = harness.forked
     first.outstanding.add(1)
-    plan = replace(room.plan, processes=3)
-    room.staff.scale(plan)
-    _, _, third = room.forked
+    plan = replace(harness.plan, processes=3)
+    harness.staff.scale(plan)
+    _, _, third = harness.forked
 
-    room.staff.scale(replace(plan, processes=2))  # one that has nothing to do leaves
-    assert [one.state for one in room.forked].count(State.STOPPING) == 1
+    harness.staff.scale(replace(plan, processes=2))  # one that has nothing to do leaves
+    assert [one.state for one in harness.forked].count(State.STOPPING) == 1
     assert first.state is State.READY
-    (leaving,) = [one for one in room.forked if one.state is State.STOPPING]
-    room.die(leaving, death=Death(leaving.pid, 0, expected=True))
-    assert len(room.forked) == 3  # and nobody takes its place
+    (leaving,) = [one for one in harness.forked if one.state is State.STOPPING]
+    harness.die(leaving, death=Death(leaving.pid, 0, expected=True))
+    assert len(harness.forked) == 3  # and nobody takes its place
     (other,) = {second, third} - {leaving}
 
-    room.staff.scale(replace(plan, processes=2, slots={"thread": 4, "async": 0}))
-    room.staff.watch()
-    room.staff.watch()
-    *_, fourth = room.forked  # one at a time
-    assert len(room.forked) == 4
+    harness.staff.scale(replace(plan, processes=2, slots={"thread": 4, "async": 0}))
+    harness.staff.watch()
+    harness.staff.watch()
+    *_, fourth = harness.forked  # one at a time
+    assert len(harness.forked) == 4
     assert (fourth.threads, fourth.async_tasks) == (4, 0)
-    room.staff.recycling.ready(fourth)
+    harness.staff.recycling.ready(fourth)
     assert {one for one in (first, other) if one.state is State.STOPPING}
-    room.staff.watch()
-    assert len(room.forked) == 5
+    harness.staff.watch()
+    assert len(harness.forked) == 5

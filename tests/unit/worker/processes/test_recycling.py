@@ -28,7 +28,7 @@ class FakeExecutor:
         self.killed = True
 
 
-class Room:
+class RecyclingHarness:
     """Executors, their memory, and a clock."""
 
     def __init__(self, max_tasks: int | None = None, max_memory: int | None = None) -> None:
@@ -72,122 +72,122 @@ class Room:
 
 
 def test_one_leaves_after_its_tasks_when_its_replacement_is_ready():
-    room = Room(max_tasks=10)
-    old = room.executor(finished=9)
-    room.recycling.look(old)
-    assert not room.forked
+    harness = RecyclingHarness(max_tasks=10)
+    old = harness.executor(finished=9)
+    harness.recycling.look(old)
+    assert not harness.forked
 
     old.finished = 10
-    room.recycling.look(old)
-    assert len(room.forked) == 1
-    assert not room.retired
-    room.become_ready()
+    harness.recycling.look(old)
+    assert len(harness.forked) == 1
+    assert not harness.retired
+    harness.become_ready()
 
-    assert room.retired == [old]
-    assert room.recycling.died(old), "it has been replaced"
+    assert harness.retired == [old]
+    assert harness.recycling.died(old), "it has been replaced"
 
 
 def test_one_at_a_time():
-    room = Room(max_tasks=10)
-    one, two = room.executor(finished=10), room.executor(finished=10)
+    harness = RecyclingHarness(max_tasks=10)
+    one, two = harness.executor(finished=10), harness.executor(finished=10)
     for executor in (one, two, one, two):
-        room.recycling.look(executor)
-    assert len(room.forked) == 1
+        harness.recycling.look(executor)
+    assert len(harness.forked) == 1
 
-    room.become_ready()
+    harness.become_ready()
     for executor in (one, two, one, two):
-        room.recycling.look(executor)
-    room.become_ready()
+        harness.recycling.look(executor)
+    harness.become_ready()
 
-    assert room.retired == [one, two]
-    assert len(room.forked) == 2
+    assert harness.retired == [one, two]
+    assert len(harness.forked) == 2
 
 
 def test_one_that_has_grown_too_large_leaves_but_not_before_its_first_task():
-    room = Room(max_memory=100)
-    old = room.executor(memory=101)
-    room.watch(old)
-    assert not room.forked
+    harness = RecyclingHarness(max_memory=100)
+    old = harness.executor(memory=101)
+    harness.watch(old)
+    assert not harness.forked
 
     old.finished = 1
-    room.memory[old.pid] = 100
-    room.watch(old)
-    assert not room.forked
-    room.memory[old.pid] = 101
-    room.watch(old)
-    room.become_ready()
+    harness.memory[old.pid] = 100
+    harness.watch(old)
+    assert not harness.forked
+    harness.memory[old.pid] = 101
+    harness.watch(old)
+    harness.become_ready()
 
-    assert room.retired == [old]
+    assert harness.retired == [old]
 
 
 def test_a_limit_below_what_the_app_takes_is_told_once(caplog: pytest.LogCaptureFixture):
-    room = Room(max_memory=100)
-    old = room.executor(memory=101)
+    harness = RecyclingHarness(max_memory=100)
+    old = harness.executor(memory=101)
     for _ in range(3):
-        room.watch(old)
+        harness.watch(old)
 
     assert [r.message for r in caplog.records if "max_memory is" in r.message] != []
     assert len(caplog.records) == 1
 
 
 def test_a_replacement_that_dies_leaves_the_old_one_where_it_is():
-    room = Room(max_tasks=10)
-    old = room.executor(finished=10)
-    room.recycling.look(old)
+    harness = RecyclingHarness(max_tasks=10)
+    old = harness.executor(finished=10)
+    harness.recycling.look(old)
 
-    assert room.recycling.died(room.forked[0]), "the old one is still there"
+    assert harness.recycling.died(harness.forked[0]), "the old one is still there"
 
-    assert not room.retired
-    room.recycling.look(old)
-    assert len(room.forked) == 1  # not at once
-    room.now += 10
-    room.recycling.look(old)
-    assert len(room.forked) == 2
+    assert not harness.retired
+    harness.recycling.look(old)
+    assert len(harness.forked) == 1  # not at once
+    harness.now += 10
+    harness.recycling.look(old)
+    assert len(harness.forked) == 2
 
 
 def test_an_old_one_that_dies_meanwhile_has_its_replacement_on_the_way():
-    room = Room(max_tasks=10)
-    old = room.executor(finished=10)
-    room.recycling.look(old)
+    harness = RecyclingHarness(max_tasks=10)
+    old = harness.executor(finished=10)
+    harness.recycling.look(old)
 
-    assert room.recycling.died(old)
-    new = room.become_ready()
+    assert harness.recycling.died(old)
+    new = harness.become_ready()
 
-    assert not room.retired
-    assert not room.recycling.died(new), "from now on it is one like any other"
+    assert not harness.retired
+    assert not harness.recycling.died(new), "from now on it is one like any other"
 
 
 def test_no_replacement_can_be_had():
-    room = Room(max_tasks=10)
-    old = room.executor(finished=10)
-    room.can_fork = False
-    room.recycling.look(old)
-    assert not room.recycling.died(old)
+    harness = RecyclingHarness(max_tasks=10)
+    old = harness.executor(finished=10)
+    harness.can_fork = False
+    harness.recycling.look(old)
+    assert not harness.recycling.died(old)
 
 
 def test_one_that_does_not_leave_is_killed_but_not_while_it_works():
-    room = Room(max_tasks=10)
-    old = room.executor(finished=10)
+    harness = RecyclingHarness(max_tasks=10)
+    old = harness.executor(finished=10)
     old.outstanding.add(1)
-    room.recycling.look(old)
-    room.become_ready()
+    harness.recycling.look(old)
+    harness.become_ready()
     for _ in range(100):
-        room.watch()
+        harness.watch()
     assert not old.killed
 
     old.outstanding.clear()
     for _ in range(32):
-        room.watch()
+        harness.watch()
 
     assert old.killed
 
 
 def test_without_limits_nobody_is_replaced():
-    room = Room()
-    old = room.executor(finished=10**9, memory=10**12)
-    room.recycling.look(old)
-    room.watch(old)
-    assert not room.forked
+    harness = RecyclingHarness()
+    old = harness.executor(finished=10**9, memory=10**12)
+    harness.recycling.look(old)
+    harness.watch(old)
+    assert not harness.forked
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")

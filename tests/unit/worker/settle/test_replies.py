@@ -34,7 +34,7 @@ class FakePublisher:
             entry.finish(error)
 
 
-class Room:
+class RepliesHarness:
     def __init__(self) -> None:
         self.publisher = FakePublisher()
         self.channel = FakeConsumeChannel()
@@ -55,68 +55,70 @@ class Room:
 
 
 @pytest.fixture
-async def room() -> AsyncIterator[Room]:
-    room = Room()
-    yield room
-    room.settlement.open.clear()
-    await room.settlement.close(0.1)
+async def harness() -> AsyncIterator[RepliesHarness]:
+    harness = RepliesHarness()
+    yield harness
+    harness.settlement.open.clear()
+    await harness.settlement.close(0.1)
 
 
 SUCCESS = Success(0.1, b'{"state":"SUCCESS","result":1}')
 FAILURE = Failure(0.1, Reason.FAILED, Evidence("E", "m"))
 
 
-async def test_a_reply_is_confirmed_before_the_ack(room: Room):
-    held = room.held()
-    room.settlement.settle(held, decide(held, SUCCESS, "host"))
-    assert room.channel.log == []
-    room.publisher.answer(None)
-    assert room.channel.log == [("ack", 1)]
-    assert room.settlement.dropped_replies == 0
+async def test_a_reply_is_confirmed_before_the_ack(harness: RepliesHarness):
+    held = harness.held()
+    harness.settlement.settle(held, decide(held, SUCCESS, "host"))
+    assert harness.channel.log == []
+    harness.publisher.answer(None)
+    assert harness.channel.log == [("ack", 1)]
+    assert harness.settlement.dropped_replies == 0
 
 
 @pytest.mark.parametrize("error", [Unroutable("gone"), PublishError("too large")])
-async def test_a_reply_that_nobody_can_take_is_dropped_and_the_task_acked(room: Room, error):
-    held = room.held()
-    room.settlement.settle(held, decide(held, SUCCESS, "host"))
-    room.publisher.answer(error)
-    assert room.channel.log == [("ack", 1)]
-    assert room.settlement.dropped_replies == 1
-    assert room.repairs == 0
+async def test_a_reply_that_nobody_can_take_is_dropped_and_the_task_acked(
+    harness: RepliesHarness, error
+):
+    held = harness.held()
+    harness.settlement.settle(held, decide(held, SUCCESS, "host"))
+    harness.publisher.answer(error)
+    assert harness.channel.log == [("ack", 1)]
+    assert harness.settlement.dropped_replies == 1
+    assert harness.repairs == 0
 
 
-async def test_a_reply_waits_for_a_broker_that_is_away(room: Room):
-    held = room.held()
-    room.settlement.settle(held, decide(held, SUCCESS, "host"))
-    room.publisher.answer(BrokerUnavailable("away"))
-    await auntil(lambda: len(room.publisher.batches) == 2)
-    assert room.channel.log == []
-    room.publisher.answer(None)
-    assert room.channel.log == [("ack", 1)]
+async def test_a_reply_waits_for_a_broker_that_is_away(harness: RepliesHarness):
+    held = harness.held()
+    harness.settlement.settle(held, decide(held, SUCCESS, "host"))
+    harness.publisher.answer(BrokerUnavailable("away"))
+    await auntil(lambda: len(harness.publisher.batches) == 2)
+    assert harness.channel.log == []
+    harness.publisher.answer(None)
+    assert harness.channel.log == [("ack", 1)]
 
 
-async def test_only_what_was_not_confirmed_is_published_again(room: Room):
+async def test_only_what_was_not_confirmed_is_published_again(harness: RepliesHarness):
     # Given a dead letter and a reply, of which the reply is confirmed and the letter is not
-    held = room.held()
-    room.settlement.settle(held, decide(held, FAILURE, "host"))
-    letter, answer = room.publisher.publications()
+    held = harness.held()
+    harness.settlement.settle(held, decide(held, FAILURE, "host"))
+    letter, answer = harness.publisher.publications()
     assert (is_reply(letter), is_reply(answer)) == (False, True)
-    room.publisher.answer(Unroutable("no queue"), None)
+    harness.publisher.answer(Unroutable("no queue"), None)
 
     # Then the letter alone is tried again, and only then acked
-    await auntil(lambda: len(room.publisher.batches) == 2)
-    assert room.publisher.publications() == [letter]
-    assert room.repairs == 1
-    room.publisher.answer(None)
-    assert room.channel.log == [("ack", 1)]
+    await auntil(lambda: len(harness.publisher.batches) == 2)
+    assert harness.publisher.publications() == [letter]
+    assert harness.repairs == 1
+    harness.publisher.answer(None)
+    assert harness.channel.log == [("ack", 1)]
 
 
-async def test_the_letter_is_never_dropped_with_the_reply(room: Room):
-    held = room.held()
-    room.settlement.settle(held, decide(held, FAILURE, "host"))
-    room.publisher.batches[-1].end(InvalidMessage("a header does not fit"))
-    await auntil(lambda: len(room.publisher.batches) == 2)
-    (letter,) = room.publisher.publications()
+async def test_the_letter_is_never_dropped_with_the_reply(harness: RepliesHarness):
+    held = harness.held()
+    harness.settlement.settle(held, decide(held, FAILURE, "host"))
+    harness.publisher.batches[-1].end(InvalidMessage("a header does not fit"))
+    await auntil(lambda: len(harness.publisher.batches) == 2)
+    (letter,) = harness.publisher.publications()
     assert not is_reply(letter)
-    assert room.channel.log == []
-    assert room.settlement.dropped_replies == 1
+    assert harness.channel.log == []
+    assert harness.settlement.dropped_replies == 1

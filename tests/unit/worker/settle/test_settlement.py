@@ -41,7 +41,7 @@ class FakePublisher:
             batch.entries[0].finish(error)  # type: ignore[arg-type]
 
 
-class Room:
+class SettlementHarness:
     """A settlement with all that is around it."""
 
     def __init__(self) -> None:
@@ -73,230 +73,234 @@ class Room:
 
 
 @pytest.fixture
-async def room() -> AsyncIterator[Room]:
-    room = Room()
-    yield room
-    room.settlement.open.clear()
-    await room.settlement.close(0.1)
+async def harness() -> AsyncIterator[SettlementHarness]:
+    harness = SettlementHarness()
+    yield harness
+    harness.settlement.open.clear()
+    await harness.settlement.close(0.1)
 
 
 def consequence(held: HeldDelivery) -> PublishThenAck:
     return PublishThenAck(again(held, 5.0, {"rmqwork-attempt": 2}))
 
 
-async def test_a_success_is_acked_at_once(room: Room):
-    held = room.held()
+async def test_a_success_is_acked_at_once(harness: SettlementHarness):
+    held = harness.held()
 
-    room.settlement.settle(held, Ack())
+    harness.settlement.settle(held, Ack())
 
-    assert room.channel.log == [("ack", 1)]
-    assert room.done == [held]
+    assert harness.channel.log == [("ack", 1)]
+    assert harness.done == [held]
     assert held.stage is Stage.FINISHED
-    assert room.memory.unproven(room.channel) == 1
+    assert harness.memory.unproven(harness.channel) == 1
 
 
-async def test_a_hand_back_is_nacked_and_not_remembered(room: Room):
-    held = room.held()
+async def test_a_hand_back_is_nacked_and_not_remembered(harness: SettlementHarness):
+    held = harness.held()
 
-    room.settlement.settle(held, HandBack())
+    harness.settlement.settle(held, HandBack())
 
-    assert room.channel.log == [("nack", 1)]
-    assert room.done == [held]
-    assert room.memory.recall(room.redelivered()) is None
+    assert harness.channel.log == [("nack", 1)]
+    assert harness.done == [held]
+    assert harness.memory.recall(harness.redelivered()) is None
 
 
-async def test_a_consequence_is_confirmed_before_the_ack(room: Room):
-    held = room.held()
+async def test_a_consequence_is_confirmed_before_the_ack(harness: SettlementHarness):
+    held = harness.held()
     decision = consequence(held)
 
-    room.settlement.settle(held, decision)
+    harness.settlement.settle(held, decision)
     await turns()
-    assert room.publisher.sent == [decision.publication]
-    assert (room.channel.log, room.done, room.settlement.open) == ([], [], {held})
+    assert harness.publisher.sent == [decision.publication]
+    assert (harness.channel.log, harness.done, harness.settlement.open) == ([], [], {held})
 
-    room.publisher.answer()
+    harness.publisher.answer()
 
-    assert room.channel.log == [("ack", 1)]
-    assert room.done == [held]
-    assert not room.settlement.open
+    assert harness.channel.log == [("ack", 1)]
+    assert harness.done == [held]
+    assert not harness.settlement.open
 
 
 @pytest.mark.parametrize(
     "error", [Nacked("full"), BrokerUnavailable("away"), ConfigurationError("no")]
 )
 async def test_a_refused_consequence_keeps_its_delivery_and_is_tried_again(
-    room: Room, error: Exception, caplog: pytest.LogCaptureFixture
+    harness: SettlementHarness, error: Exception, caplog: pytest.LogCaptureFixture
 ):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
 
     for number in range(1, 4):
-        await auntil(lambda n=number: len(room.publisher.batches) == n)  # type: ignore[misc]
-        room.publisher.answer(error)
-        assert room.channel.log == []
-        assert room.settlement.open == {held}
-    await auntil(lambda: len(room.publisher.batches) == 4)
-    room.publisher.answer()
+        await auntil(lambda n=number: len(harness.publisher.batches) == n)  # type: ignore[misc]
+        harness.publisher.answer(error)
+        assert harness.channel.log == []
+        assert harness.settlement.open == {held}
+    await auntil(lambda: len(harness.publisher.batches) == 4)
+    harness.publisher.answer()
 
-    assert room.channel.log == [("ack", 1)]
-    assert len({p.message_id for p in room.publisher.sent}) == 1
+    assert harness.channel.log == [("ack", 1)]
+    assert len({p.message_id for p in harness.publisher.sent}) == 1
     assert str(error) in caplog.text
     assert "keeps its delivery" in caplog.text
 
 
-async def test_an_unroutable_consequence_has_the_topology_declared_again(room: Room):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
+async def test_an_unroutable_consequence_has_the_topology_declared_again(
+    harness: SettlementHarness,
+):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
 
-    room.publisher.answer(Unroutable("no dead-letter queue"))
+    harness.publisher.answer(Unroutable("no dead-letter queue"))
 
-    await auntil(lambda: room.repairs == 1 and len(room.publisher.batches) == 2)
-    assert room.channel.log == []
+    await auntil(lambda: harness.repairs == 1 and len(harness.publisher.batches) == 2)
+    assert harness.channel.log == []
 
 
 async def test_a_repair_that_fails_is_said_and_nothing_else(
-    room: Room, caplog: pytest.LogCaptureFixture
+    harness: SettlementHarness, caplog: pytest.LogCaptureFixture
 ):
-    room.repair_error = ConfigurationError("may not")
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
+    harness.repair_error = ConfigurationError("may not")
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
 
-    room.publisher.answer(Unroutable("no dead-letter queue"))
+    harness.publisher.answer(Unroutable("no dead-letter queue"))
 
     await auntil(lambda: "may not" in caplog.text)
-    await auntil(lambda: len(room.publisher.batches) == 2)
+    await auntil(lambda: len(harness.publisher.batches) == 2)
 
 
-async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(room: Room):
+async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(harness: SettlementHarness):
     """It is never published otherwise, and its delivery held for ever."""
-    held = room.held(headers={"strange": 1})
-    room.settlement.settle(held, consequence(held))
-    assert "strange" in room.publisher.sent[0].headers
+    held = harness.held(headers={"strange": 1})
+    harness.settlement.settle(held, consequence(held))
+    assert "strange" in harness.publisher.sent[0].headers
 
-    room.publisher.answer(InvalidMessage("does not fit"))
+    harness.publisher.answer(InvalidMessage("does not fit"))
 
-    await auntil(lambda: len(room.publisher.batches) == 2)
-    assert "strange" not in room.publisher.sent[1].headers
-    assert room.publisher.sent[1].headers["rmqwork-attempt"] == 2
+    await auntil(lambda: len(harness.publisher.batches) == 2)
+    assert "strange" not in harness.publisher.sent[1].headers
+    assert harness.publisher.sent[1].headers["rmqwork-attempt"] == 2
 
 
 # ── the channel is gone ───────────────────────────────────────────────────────────────────────
 
 
-async def test_without_a_channel_nothing_is_published_and_the_decision_waits(room: Room):
+async def test_without_a_channel_nothing_is_published_and_the_decision_waits(
+    harness: SettlementHarness,
+):
     """Else every fault would fork the message into two lineages."""
-    held = room.held()
+    held = harness.held()
     decision = consequence(held)
-    room.channel.is_open = False
+    harness.channel.is_open = False
 
-    room.settlement.settle(held, decision)
+    harness.settlement.settle(held, decision)
     await turns()
 
-    assert room.publisher.batches == []
-    assert room.done == [held]
-    assert room.memory.recall(room.redelivered()) is decision
+    assert harness.publisher.batches == []
+    assert harness.done == [held]
+    assert harness.memory.recall(harness.redelivered()) is decision
 
 
-async def test_a_hand_back_without_a_channel_is_done(room: Room):
+async def test_a_hand_back_without_a_channel_is_done(harness: SettlementHarness):
     """Given that it is redelivered, then it runs: it is not handed back a second time."""
-    held = room.held()
-    room.memory.runs_on(held)
-    room.channel.is_open = False
+    held = harness.held()
+    harness.memory.runs_on(held)
+    harness.channel.is_open = False
 
-    room.settlement.settle(held, HandBack())
+    harness.settlement.settle(held, HandBack())
 
-    assert room.done == [held]
-    assert room.memory.recall(room.redelivered()) is None
-
-
-async def test_a_channel_lost_during_the_publish_leaves_only_the_ack(room: Room):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
-    room.channel.is_open = False
-
-    room.publisher.answer()
-
-    assert room.channel.log == []
-    assert room.memory.recall(room.redelivered()) == Ack()
-    assert room.done == [held]
+    assert harness.done == [held]
+    assert harness.memory.recall(harness.redelivered()) is None
 
 
-async def test_a_redelivery_during_the_publish_is_acked_instead(room: Room):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
-    old = room.channel
+async def test_a_channel_lost_during_the_publish_leaves_only_the_ack(harness: SettlementHarness):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
+    harness.channel.is_open = False
+
+    harness.publisher.answer()
+
+    assert harness.channel.log == []
+    assert harness.memory.recall(harness.redelivered()) == Ack()
+    assert harness.done == [held]
+
+
+async def test_a_redelivery_during_the_publish_is_acked_instead(harness: SettlementHarness):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
+    old = harness.channel
     old.is_open = False
-    held.delivery = room.redelivered().delivery  # adopted, as the worker does it
+    held.delivery = harness.redelivered().delivery  # adopted, as the worker does it
 
-    room.publisher.answer()
+    harness.publisher.answer()
 
     assert old.log == []
-    assert room.channel.log == [("ack", 5)]
+    assert harness.channel.log == [("ack", 5)]
 
 
-async def test_a_channel_lost_before_the_next_try_keeps_the_decision(room: Room):
-    held = room.held()
+async def test_a_channel_lost_before_the_next_try_keeps_the_decision(harness: SettlementHarness):
+    held = harness.held()
     decision = consequence(held)
-    room.settlement.settle(held, decision)
-    room.publisher.answer(Nacked("full"))
-    room.channel.is_open = False
+    harness.settlement.settle(held, decision)
+    harness.publisher.answer(Nacked("full"))
+    harness.channel.is_open = False
 
-    await auntil(lambda: not room.settlement.open)
+    await auntil(lambda: not harness.settlement.open)
 
-    assert len(room.publisher.batches) == 1
-    assert room.memory.recall(room.redelivered()) == decision
+    assert len(harness.publisher.batches) == 1
+    assert harness.memory.recall(harness.redelivered()) == decision
 
 
 # ── proof ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_acks_are_forgotten_when_they_are_proven(room: Room):
-    room.settlement.settle(room.held(), Ack())
+async def test_acks_are_forgotten_when_they_are_proven(harness: SettlementHarness):
+    harness.settlement.settle(harness.held(), Ack())
 
-    assert await room.settlement.prove()
+    assert await harness.settlement.prove()
 
-    assert room.channel.syncs == 1
-    room.memory.lost(room.channel)
-    assert room.memory.recall(room.redelivered()) is None
+    assert harness.channel.syncs == 1
+    harness.memory.lost(harness.channel)
+    assert harness.memory.recall(harness.redelivered()) is None
 
 
 async def test_proof_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_PROOF_EVERY", 0.001)
-    room = Room()
-    room.settlement.settle(room.held(), Ack())
+    harness = SettlementHarness()
+    harness.settlement.settle(harness.held(), Ack())
 
-    await auntil(lambda: room.memory.unproven(room.channel) == 0)
+    await auntil(lambda: harness.memory.unproven(harness.channel) == 0)
 
-    await room.settlement.close(0.1)
-
-
-async def test_a_channel_that_ends_proves_nothing(room: Room):
-    room.settlement.settle(room.held(), Ack())
-    room.channel.is_open = False
-
-    assert not await room.settlement.prove()
-
-    room.memory.lost(room.channel)
-    assert room.memory.recall(room.redelivered()) == Ack()
+    await harness.settlement.close(0.1)
 
 
-async def test_close_waits_for_consequences_and_proof(room: Room):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
+async def test_a_channel_that_ends_proves_nothing(harness: SettlementHarness):
+    harness.settlement.settle(harness.held(), Ack())
+    harness.channel.is_open = False
 
-    closing = asyncio.create_task(room.settlement.close(5))
+    assert not await harness.settlement.prove()
+
+    harness.memory.lost(harness.channel)
+    assert harness.memory.recall(harness.redelivered()) == Ack()
+
+
+async def test_close_waits_for_consequences_and_proof(harness: SettlementHarness):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
+
+    closing = asyncio.create_task(harness.settlement.close(5))
     await turns()
     assert not closing.done()
-    room.publisher.answer()
+    harness.publisher.answer()
 
     assert await closing
-    assert room.channel.log == [("ack", 1)]
-    assert room.channel.syncs >= 1
+    assert harness.channel.log == [("ack", 1)]
+    assert harness.channel.syncs >= 1
 
 
-async def test_close_says_when_something_is_left(room: Room):
-    held = room.held()
-    room.settlement.settle(held, consequence(held))
+async def test_close_says_when_something_is_left(harness: SettlementHarness):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
 
-    assert not await room.settlement.close(0.03)
-    assert room.channel.log == []
+    assert not await harness.settlement.close(0.03)
+    assert harness.channel.log == []
