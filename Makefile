@@ -72,6 +72,7 @@ lint: venv contract
 
 contract: venv
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.structure
 
 types: venv
 	$(BIN)/mypy

@@ -17,7 +17,7 @@ from pathlib import Path
 from rmqwork.testing._node import free_ports
 from tests.requirements import require_program
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @contextmanager
@@ -70,7 +70,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()

@@ -23,7 +23,7 @@ from rmqwork.errors import ConfigurationError, InvalidMessage, PublishError
 if TYPE_CHECKING:
     from rmqwork._tasks.app import App
 
-_AT_ONCE: Final = 1000
+_BATCH_SIZE: Final = 1000
 _DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>s|m|h|d)?")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BODY_STARTS: Final = ("{", "@", "[")
@@ -218,7 +218,7 @@ async def _publish_all(
     while problem is None:
         chunk: list[Message] = []
         try:
-            for message in islice(messages, _AT_ONCE):
+            for message in islice(messages, _BATCH_SIZE):
                 chunk.append(message)  # noqa: PERF402 - those before an error count
         except InvalidMessage as error:
             problem = error

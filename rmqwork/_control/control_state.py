@@ -12,7 +12,7 @@ from typing import Final
 
 from rmqwork._control.wire import Command
 
-MOST: Final = 50_000
+MAX_REVOKED: Final = 50_000
 """Ids of tasks, and ids of workflows, that are remembered; the oldest are forgotten."""
 _FAR: Final = 10_000
 """A pause so many commands back in the stream is said again before the stream forgets it."""
@@ -25,7 +25,7 @@ class ControlState:
         most: ids that are remembered.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_REVOKED) -> None:
         self._most = most
         self._tasks: OrderedDict[str, Command] = OrderedDict()
         self._workflows: OrderedDict[str, Command] = OrderedDict()
@@ -65,7 +65,7 @@ class ControlState:
             found = self._workflows.get(workflow)
         return found
 
-    def fading(self) -> list[Command]:
+    def pauses_to_refresh(self) -> list[Command]:
         """The pauses that are to be said again, lest the stream forgets them."""
         return [
             replace(said, what={**said.what, "again": True}, reply_to=None)

@@ -25,7 +25,7 @@ from rmqwork.types import Delivery, Publication
 STANDING: Final = "rmqwork.control"
 CALLS: Final = "rmqwork.control.calls"
 ANSWERS: Final = "rmqwork.control.answers."
-MOST_IDS: Final = 1000
+MAX_IDS: Final = 1000
 """Ids in one command."""
 TOO_OLD: Final = 60.0
 """Seconds after which a call is not answered any more; the clocks of hosts may differ by less."""

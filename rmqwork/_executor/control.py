@@ -55,14 +55,14 @@ class ControlThread(threading.Thread):
         self,
         sock: socket.socket,
         *,
-        outlet: ControlWriter,
+        writer: ControlWriter,
         inboxes: Sequence[Inbox],
         publisher: PipePublisher,
         hooks: ControlHooks,
     ) -> None:
         super().__init__(name="rmqwork-control", daemon=True)
         self._sock = sock
-        self._outlet = outlet
+        self._writer = writer
         self._inboxes = inboxes
         self._publisher = publisher
         self._hooks = hooks
@@ -103,7 +103,7 @@ class ControlThread(threading.Thread):
             case ("published", request, values):
                 self._publisher.published(request, values)
             case ("ping", number):
-                self._outlet.send((("pong", number),))
+                self._writer.send((("pong", number),))
             case ("give-back", None) | ("exit",):
                 self._give_back()
             case ("give-back", numbers):
@@ -116,7 +116,7 @@ class ControlThread(threading.Thread):
             case ("cancel-async",):
                 self._hooks.cancel_async()
             case ("stack", request, number):
-                self._outlet.send((("stack", request, self._hooks.stack(number)),))
+                self._writer.send((("stack", request, self._hooks.stack(number)),))
             case ("log-level", logger, level):
                 logging.getLogger(logger).setLevel(level)
 

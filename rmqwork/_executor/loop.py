@@ -37,14 +37,14 @@ class TaskLoop:
         *,
         runner: Runner,
         inbox: Inbox,
-        outlet: ControlWriter,
+        writer: ControlWriter,
         marks: Marks,
         ended: Callable[[], None],
         keep: Keep | None = None,
     ) -> None:
         self._runner = runner
         self._inbox = inbox
-        self._outlet = outlet
+        self._writer = writer
         self._marks = marks
         self._ended = ended
         self._keep = keep
@@ -145,7 +145,7 @@ class TaskLoop:
     def _flush(self) -> None:
         reports, slots = self._reports, self._reported_slots
         self._reports, self._reported_slots = [], []
-        self._outlet.send(reports)
+        self._writer.send(reports)
         for slot in slots:
             self._marks.clear(slot)
         self._free += slots

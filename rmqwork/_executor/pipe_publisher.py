@@ -15,7 +15,7 @@ from rmqwork._worker.ipc.wire import publication_tuple, published_of
 from rmqwork.errors import PublishError, PublishTimeout
 from rmqwork.types import Publication
 
-PATIENCE: Final = 5.0
+ANSWER_TIMEOUT: Final = 5.0
 """Seconds beyond a request's own timeout that the worker process may take to answer."""
 
 
@@ -36,8 +36,8 @@ class PipePublisher:
     in_worker = True
     """A task that waits for another task here holds a place that the other may need."""
 
-    def __init__(self, outlet: ControlWriter) -> None:
-        self._outlet = outlet
+    def __init__(self, writer: ControlWriter) -> None:
+        self._writer = writer
         self._lock = threading.Lock()
         self._requests: dict[int, _Request] = {}
         self._numbers = itertools.count(1)
@@ -47,7 +47,7 @@ class PipePublisher:
         self, publications: Sequence[Publication], timeout: float
     ) -> Future[list[PublishError | None]]:
         """Publish; from any thread. See `rmqwork._transport.port.PublishPort.submit`."""
-        if self._outlet.disowned:
+        if self._writer.disowned:
             raise PublishError(
                 "this process was forked by a task: it cannot publish through the worker's"
                 " connection; publish in the task itself, or start the process by spawn"
@@ -56,7 +56,7 @@ class PipePublisher:
         future.set_running_or_notify_cancel()  # what is on its way cannot be cancelled
         ids = [publication.message_id for publication in publications]
         number = next(self._numbers)
-        request = _Request(future, ids, time.monotonic() + timeout + PATIENCE)
+        request = _Request(future, ids, time.monotonic() + timeout + ANSWER_TIMEOUT)
         with self._lock:
             gone = self._gone
             if gone is None:
@@ -66,7 +66,7 @@ class PipePublisher:
             return future
         values = [publication_tuple(publication) for publication in publications]
         try:
-            self._outlet.send((("publish", number, values, timeout),))
+            self._writer.send((("publish", number, values, timeout),))
         except ValueError as error:  # marshal: a value of the headers is not a plain one
             with self._lock:
                 self._requests.pop(number, None)

@@ -124,7 +124,7 @@ class ExecutorProcess:
             try:
                 app = load_app(app)
             except AppNotLoaded as error:
-                runtime.outlet.send((("import-error", error.report),))
+                runtime.writer.send((("import-error", error.report),))
                 return EXIT_IMPORT_ERROR
         app.use_publisher(runtime.publisher)
         self._last_lines.install()
@@ -147,7 +147,7 @@ class ExecutorProcess:
 
     def _disown(self) -> None:
         """In a child that a task has forked: it must not hold what tells the worker of our end."""
-        if not self._runtime.outlet.disowned:
+        if not self._runtime.writer.disowned:
             self._last_lines.close_after_fork()
             self._runtime.close_after_fork()
 

@@ -72,11 +72,11 @@ class ExecutorRuntime:
         thread_socket, async_socket = socket.socket(fileno=threads), socket.socket(fileno=tasks)
         thread_socket.setblocking(True)
         async_socket.setblocking(False)
-        self.outlet = ControlWriter(self._control, on_broken_socket)
+        self.writer = ControlWriter(self._control, on_broken_socket)
         self._thread_inbox = Inbox(thread_socket, self._give_back, on_broken_socket)
         self._async_inbox = Inbox(async_socket, self._give_back, on_broken_socket)
         self._marks = Marks(marks, assignment.threads + assignment.async_tasks)
-        self.publisher = PipePublisher(self.outlet)
+        self.publisher = PipePublisher(self.writer)
         self._stopping = threading.Event()
         self._abandoned = asyncio.Event()
         self._task_loop: TaskLoop | None = None
@@ -84,7 +84,7 @@ class ExecutorRuntime:
         self._thread_id = threading.get_ident()
         self._listener = ControlThread(
             self._control,
-            outlet=self.outlet,
+            writer=self.writer,
             inboxes=(self._thread_inbox, self._async_inbox),
             publisher=self.publisher,
             hooks=self,
@@ -105,7 +105,7 @@ class ExecutorRuntime:
         try:
             state = lifespan.enter()
         except BaseException as error:
-            self.outlet.send((("lifespan-error", user_traceback(error)),))
+            self.writer.send((("lifespan-error", user_traceback(error)),))
             return EXIT_LIFESPAN_ERROR
         entered()
         self._loop.run_until_complete(self._serve(app, state))
@@ -113,7 +113,7 @@ class ExecutorRuntime:
             lifespan.leave()
         except BaseException as error:
             text = f"the end of the lifespan failed:\n{user_traceback(error)}"
-            self.outlet.send((("warning", text),))
+            self.writer.send((("warning", text),))
         return 0
 
     async def _serve(self, app: Any, state: object) -> None:
@@ -124,7 +124,7 @@ class ExecutorRuntime:
             self._assignment.threads,
             runner=runner,
             inbox=self._thread_inbox,
-            outlet=self.outlet,
+            writer=self.writer,
             marks=self._marks,
             ended=lambda: self._in_loop(ended.release),
             keep=runner.keep,
@@ -134,14 +134,14 @@ class ExecutorRuntime:
             self._assignment.threads,
             runner=runner,
             inbox=self._async_inbox,
-            outlet=self.outlet,
+            writer=self.writer,
             marks=self._marks,
             ended=ended.release,
             keep=runner.keep,
         )
         threads.start()
         task_loop.start()
-        self.outlet.send((("ready", os.getpid()),))
+        self.writer.send((("ready", os.getpid()),))
         both = asyncio.ensure_future(_acquire_twice(ended))
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         await asyncio.wait((both, abandoned), return_when=asyncio.FIRST_COMPLETED)
@@ -199,8 +199,8 @@ class ExecutorRuntime:
 
     def close_after_fork(self) -> None:
         """In a child that a task has forked: hold nothing that tells the worker of our end."""
-        if not self.outlet.disowned:
-            self.outlet.close_after_fork()
+        if not self.writer.disowned:
+            self.writer.close_after_fork()
             self._thread_inbox.close_after_fork()
             self._async_inbox.close_after_fork()
 
@@ -215,10 +215,10 @@ class ExecutorRuntime:
 
     def _progress(self, number: int, current: float, total: float | None) -> None:
         whole = None if total is None else float(total)
-        self.outlet.send((("progress", number, float(current), whole),))
+        self.writer.send((("progress", number, float(current), whole),))
 
     def _give_back(self, numbers: list[int]) -> None:
-        self.outlet.send((("back", numbers),))
+        self.writer.send((("back", numbers),))
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:

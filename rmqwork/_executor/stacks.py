@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rmqwork._tasks.evidence import is_ours
 
-_MOST: Final = 32_000
+_MAX_LENGTH: Final = 32_000
 """Characters; the innermost frames are kept."""
 _BOOTSTRAP: Final = threading.__file__
 _NOTHING: Final = "it has just ended"
@@ -64,4 +64,4 @@ def _text(frames: list[tuple[FrameType, int]]) -> str:
     users = (at for at, name in enumerate(names) if not (is_ours(name) or name == _BOOTSTRAP))
     first = next(users, 0)
     text = "".join(traceback.StackSummary.extract(iter(frames[first:])).format())
-    return text if len(text) <= _MOST else "…\n" + text[-_MOST:]
+    return text if len(text) <= _MAX_LENGTH else "…\n" + text[-_MAX_LENGTH:]

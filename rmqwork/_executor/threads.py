@@ -32,14 +32,14 @@ class TaskThreads:
         *,
         runner: Runner,
         inbox: Inbox,
-        outlet: ControlWriter,
+        writer: ControlWriter,
         marks: Marks,
         ended: Callable[[], None],
         keep: Keep | None = None,
     ) -> None:
         self._runner = runner
         self._inbox = inbox
-        self._outlet = outlet
+        self._writer = writer
         self._marks = marks
         self._ended = ended
         self._keep = keep
@@ -64,14 +64,14 @@ class TaskThreads:
         return self._threads[slot].ident
 
     def _work(self, slot: int) -> None:
-        inbox, outlet, marks, keep = self._inbox, self._outlet, self._marks, self._keep
+        inbox, writer, marks, keep = self._inbox, self._writer, self._marks, self._keep
         while (message := inbox.take()) is not None:
             number = message[NUMBER]
             marks.start(slot, number)
             outcome = self._run(slot, message)
             if keep is not None:
                 outcome = keep(message, outcome)
-            outlet.send((outcome_message(number, outcome),))
+            writer.send((outcome_message(number, outcome),))
             marks.clear(slot)
         with self._lock:
             self._running -= 1

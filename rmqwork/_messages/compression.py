@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import zstandard
 
 ZSTD: Final = "zstd"
-MOST: Final = 256 << 20
+MAX_SIZE: Final = 256 << 20
 """Bytes that a body may come to: a few may stand for any number."""
 _PIECE: Final = 1 << 20
 
@@ -68,13 +68,13 @@ def decompress(body: bytes) -> bytes:
         expected = zstandard.frame_content_size(body)  # -1: it does not say
         pieces, size = [], 0
         with tool.stream_reader(body) as reader:
-            while max(size, expected) <= MOST and (piece := reader.read(_PIECE)):
+            while max(size, expected) <= MAX_SIZE and (piece := reader.read(_PIECE)):
                 pieces.append(piece)
                 size += len(piece)
     except zstandard.ZstdError as error:
         raise InvalidMessage(f"its body is not zstd, as content_encoding says: {error}") from None
-    if max(size, expected) > MOST:
-        raise InvalidMessage(f"its compressed body comes to more than {MOST:,} bytes")
+    if max(size, expected) > MAX_SIZE:
+        raise InvalidMessage(f"its compressed body comes to more than {MAX_SIZE:,} bytes")
     if expected not in (-1, size):
         raise InvalidMessage(f"its compressed body has {size:,} of {expected:,} bytes")
     return b"".join(pieces)

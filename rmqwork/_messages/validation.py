@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-_MOST: Final = 5
+_MAX_FINDINGS: Final = 5
 _TEXT_MOST: Final = 2000
 
 
@@ -15,10 +15,10 @@ def explain(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     lines = [
         f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" if entry["loc"] else entry["msg"]
-        for entry in found[:_MOST]
+        for entry in found[:_MAX_FINDINGS]
     ]
-    if len(found) > _MOST:
-        lines.append(f"and {len(found) - _MOST} more")
+    if len(found) > _MAX_FINDINGS:
+        lines.append(f"and {len(found) - _MAX_FINDINGS} more")
     return "; ".join(lines)
 
 

@@ -16,15 +16,15 @@ class Batch:
     Args:
         publications: in the order in which they are to be sent.
         timeout: seconds for all of them.
-        expendable: whether nobody misses them: all that was done stands without.
+        best_effort: whether nobody misses them: all that was done stands without.
     """
 
-    __slots__ = ("deadline", "entries", "expendable", "future", "open", "results", "timeout")
+    __slots__ = ("best_effort", "deadline", "entries", "future", "open", "results", "timeout")
 
     def __init__(
-        self, publications: Sequence[Publication], timeout: float, *, expendable: bool = False
+        self, publications: Sequence[Publication], timeout: float, *, best_effort: bool = False
     ) -> None:
-        self.expendable = expendable
+        self.best_effort = best_effort
         self.future: ConfirmFuture[list[PublishError | None]] = ConfirmFuture()
         self.results: list[PublishError | None] = [None] * len(publications)
         self.open = len(publications)

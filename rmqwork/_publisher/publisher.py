@@ -113,7 +113,7 @@ class Publisher:
     @property
     def owed(self) -> int:
         """Publications that have no answer yet, and that somebody would miss."""
-        return sum(batch.open for batch in self._batches if not batch.expendable)
+        return sum(batch.open for batch in self._batches if not batch.best_effort)
 
     def submit(self, batch: Batch) -> None:
         """Take the publications of a call; its future tells what became of them."""
@@ -150,7 +150,7 @@ class Publisher:
             timeout: seconds to wait for confirms.
 
         Returns:
-            how many publications could not be confirmed; those that are expendable do not count.
+            how many publications could not be confirmed; those that are best_effort do not count.
         """
         end = monotonic() + timeout
         while self._batches and monotonic() < end:

@@ -49,7 +49,7 @@ class ThreadedPublisher:
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._inbox: deque[Batch] = deque()
-        self._bell: LoopWaker | None = None
+        self._waker: LoopWaker | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher: Publisher | None = None
@@ -63,9 +63,9 @@ class ThreadedPublisher:
         if self._closed:
             batch.end(BrokerUnavailable("this app was closed; publish before App.close()"))
             return batch.future
-        bell = self._bell or self._start()
+        waker = self._waker or self._start()
         self._inbox.append(batch)
-        bell.ring()
+        waker.ring()
         return batch.future
 
     def close(self, timeout: float) -> int:
@@ -90,28 +90,28 @@ class ThreadedPublisher:
 
     def _start(self) -> LoopWaker:
         with self._lock:
-            if self._bell is not None:
-                return self._bell
+            if self._waker is not None:
+                return self._waker
             ready = threading.Event()
             loop = asyncio.new_event_loop()
-            bell = LoopWaker(loop, self._take)
+            waker = LoopWaker(loop, self._take)
             self._thread = threading.Thread(
-                target=self._main, args=(loop, bell, ready), name="rmqwork-publisher", daemon=True
+                target=self._main, args=(loop, waker, ready), name="rmqwork-publisher", daemon=True
             )
             self._thread.start()
             ready.wait()
-            self._loop, self._bell = loop, bell
-            return bell
+            self._loop, self._waker = loop, waker
+            return waker
 
     def _main(
-        self, loop: asyncio.AbstractEventLoop, bell: LoopWaker, ready: threading.Event
+        self, loop: asyncio.AbstractEventLoop, waker: LoopWaker, ready: threading.Event
     ) -> None:
         asyncio.set_event_loop(loop)
         loop.call_soon(self._open, ready)
         try:
             loop.run_forever()
         finally:
-            bell.close()
+            waker.close()
             loop.close()
 
     def _open(self, ready: threading.Event) -> None:
@@ -125,9 +125,9 @@ class ThreadedPublisher:
     def _in_forked_child(self) -> None:
         if self._publisher is not None:
             self._publisher.release()
-        if self._bell is not None:
-            self._bell.release()
-        _parents.append((self._loop, self._bell, self._thread, self._publisher))
+        if self._waker is not None:
+            self._waker.release()
+        _parents.append((self._loop, self._waker, self._thread, self._publisher))
         self._begin_anew()
 
 

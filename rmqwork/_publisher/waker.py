@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 _ENOUGH: Final = 16
-"""Bytes read at once; a bell that rings is not rung again."""
+"""Bytes read at once; a waker that rings is not rung again."""
 
 
 class LoopWaker:
@@ -19,7 +19,7 @@ class LoopWaker:
     reads until there is nothing left: every blocking publish rings.
 
     Args:
-        loop: in which the function is called; the bell must be closed before it.
+        loop: in which the function is called; the waker must be closed before it.
         answer: the function.
     """
 

@@ -16,7 +16,7 @@ from rmqwork._results.port import Store, progress_key
 from rmqwork._results.record import Record, read
 
 _log = logging.getLogger("rmqwork.results")
-_AT_ONCE: Final = 500
+_MAX_IDS: Final = 500
 _PAUSE_FIRST: Final = 0.002
 _PAUSE_MOST: Final = 0.1
 _PAUSE_BROKEN: Final = 1.0
@@ -146,7 +146,7 @@ class StoredResults:
 
     def _ask(self, store: Store, watched: dict[str, PendingResult]) -> None:
         ids = iter(watched)
-        while chunk := list(islice(ids, _AT_ONCE)):
+        while chunk := list(islice(ids, _MAX_IDS)):
             for task_id, body in store.fetch(chunk).items():
                 watched[task_id].update(read(body))
                 with self._lock:

@@ -29,8 +29,8 @@ from rmqwork.types import Delivery
 
 _log = logging.getLogger("rmqwork.results")
 _PREFETCH: Final = 1000
-_MOST_REPLIES: Final = 100_000
-_MOST_BYTES: Final = 256 << 20
+_MAX_REPLIES: Final = 100_000
+_MAX_BYTES: Final = 256 << 20
 _KEPT_AFTER_END: Final = (60.0, 1800.0)
 _CLOSE_TIMEOUT: Final = 5.0
 _live: weakref.WeakSet[RpcResults] = weakref.WeakSet()
@@ -52,8 +52,8 @@ def reply_queue(app: str, ttl: float) -> DeclareQueue:
             "x-queue-type": "classic",
             "x-expires": round(min(max(ttl, least), most) * 1000),
             "x-message-ttl": round(ttl * 1000),
-            "x-max-length": _MOST_REPLIES,
-            "x-max-length-bytes": _MOST_BYTES,
+            "x-max-length": _MAX_REPLIES,
+            "x-max-length-bytes": _MAX_BYTES,
             "x-overflow": "drop-head",
         },
     )

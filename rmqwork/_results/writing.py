@@ -16,9 +16,9 @@ from rmqwork._results.port import Store, ValueCodec, progress_key
 from rmqwork.types import Evidence, Failure, Outcome, RetryOutcome, Success
 
 _log = logging.getLogger("rmqwork.results")
-PATIENCE: Final = 30.0
+STORE_TIMEOUT: Final = 30.0
 """Seconds for which a store that does not answer is tried again before a result is given up."""
-_PATIENCE_AT_END: Final = 2.0
+_FINAL_TIMEOUT: Final = 2.0
 _PAUSE_FIRST: Final = 0.05
 _PAUSE_MOST: Final = 1.0
 _PROGRESS_EVERY: Final = 0.1
@@ -96,19 +96,19 @@ class ResultWriter:
 
     def put(self, task_id: str, body: bytes) -> None:
         """Write a final record; waits for a store that is away, for some time."""
-        end, pause = time.monotonic() + PATIENCE, _PAUSE_FIRST
+        end, pause = time.monotonic() + STORE_TIMEOUT, _PAUSE_FIRST
         while (error := self._try(task_id, body)) is not None:
             if time.monotonic() >= end:
                 _log.error(
                     "the result of %s is lost, its task is not: the store did not take it within "
                     "%g s: %s",
                     task_id,
-                    PATIENCE,
+                    STORE_TIMEOUT,
                     error,
                 )
                 return
             if self._stopping(pause):
-                end = min(end, time.monotonic() + _PATIENCE_AT_END)
+                end = min(end, time.monotonic() + _FINAL_TIMEOUT)
                 time.sleep(pause)
             pause = min(pause * 2, _PAUSE_MOST)
 
@@ -128,7 +128,7 @@ class ResultWriter:
         self._closed = True
         self._told.set()
         if self._teller is not None:
-            self._teller.join(_PATIENCE_AT_END)
+            self._teller.join(_FINAL_TIMEOUT)
         with self._lock:
             store, self._store = self._store, None
         if store is not None:

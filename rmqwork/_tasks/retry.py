@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 _FIRST: Final = 1.0
-_MOST: Final = 60.0
+_MAX_WAIT: Final = 60.0
 LONGEST: Final = 300 * 86400.0
 """Seconds that a wait is cut to: 300 days."""
 
@@ -134,7 +134,7 @@ def _wait(retry: Retry, state: RetryCallState) -> float:
 
 def _default_wait(attempt: int) -> float:
     """``wait_exponential_jitter(initial=1, max=60)`` without importing tenacity."""
-    return min(_MOST, _FIRST * 2.0 ** min(attempt - 1, 32) + random.uniform(0, 1))
+    return min(_MAX_WAIT, _FIRST * 2.0 ** min(attempt - 1, 32) + random.uniform(0, 1))
 
 
 def _state(attempt: int, error: BaseException, elapsed: float | None) -> RetryCallState:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rmqwork._control.wire import MOST_IDS, Command, caller, control_declarations
+from rmqwork._control.wire import MAX_IDS, Command, caller, control_declarations
 from rmqwork._publisher import await_future
 from rmqwork.errors import ConfigurationError, PublishError, Unroutable
 from rmqwork.types import Publication
@@ -36,9 +36,9 @@ def revocations(
     by = caller()
     how = {"undo": True} if undo else {"terminate": terminate}
     commands = [
-        Command("revoke", {name: some[at : at + MOST_IDS], **how}, by=by)
+        Command("revoke", {name: some[at : at + MAX_IDS], **how}, by=by)
         for name, some in (("ids", tasks), ("workflows", flows))
-        for at in range(0, len(some), MOST_IDS)
+        for at in range(0, len(some), MAX_IDS)
     ]
     return [command.publication() for command in commands]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from rmqwork.errors import ConfigurationError
 
-MOST: Final = 256
+MAX_PARTITIONS: Final = 256
 """Partitions of a queue at most; each is a process on the broker's nodes."""
 _HASHED: Final = 8
 
@@ -55,8 +55,8 @@ def check_partitions(queue: str, partitions: object, forbidden: Mapping[str, obj
     """
     if isinstance(partitions, bool) or not isinstance(partitions, int):
         raise ConfigurationError(f"queue {queue!r}: partitions is a number, not {partitions!r}")
-    if not 1 <= partitions <= MOST:
-        raise ConfigurationError(f"queue {queue!r}: partitions must be 1 to {MOST}")
+    if not 1 <= partitions <= MAX_PARTITIONS:
+        raise ConfigurationError(f"queue {queue!r}: partitions must be 1 to {MAX_PARTITIONS}")
     for name, reason in forbidden.items():
         if reason:
             raise ConfigurationError(

@@ -14,7 +14,7 @@ from typing import Final
 
 EVERY: Final = 1.0
 """Seconds between two looks."""
-_MOST: Final = 1000
+_MAX_ORPHANS: Final = 1000
 
 
 async def reap_orphans(own: Callable[[], int]) -> None:
@@ -32,7 +32,7 @@ async def reap_orphans(own: Callable[[], int]) -> None:
 
 def reap(own: int) -> int:
     """Reap all dead children but one; returns how many."""
-    for count in range(_MOST):
+    for count in range(_MAX_ORPHANS):
         try:
             dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -40,4 +40,4 @@ def reap(own: int) -> int:
         if dead is None or dead.si_pid == own:  # it hides the others until its end is noticed
             return count
         os.waitpid(dead.si_pid, 0)
-    return _MOST
+    return _MAX_ORPHANS

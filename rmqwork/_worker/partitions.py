@@ -166,7 +166,7 @@ class PartitionRunner:
         held.suspected = held.suspected or alone
         if held.delivery.reply_to:
             told = reply(held, record.retry(outcome.evidence))
-            self._publisher.submit(Batch(told, _ANSWER_TIMEOUT, expendable=True))
+            self._publisher.submit(Batch(told, _ANSWER_TIMEOUT, best_effort=True))
         if outcome.counts:
             said = history(held, outcome.evidence, self._name)
             held.delivery.headers = {**held.delivery.headers, HISTORY: said}

@@ -44,7 +44,7 @@ from rmqwork._worker.policy.triage import Triage
 from rmqwork._worker.processes.delivering import give
 from rmqwork._worker.processes.executor import Executor
 from rmqwork._worker.processes.executor_pool import ExecutorPool
-from rmqwork._worker.processes.liveness import LivenessCheck, patience_with_tasks
+from rmqwork._worker.processes.liveness import LivenessCheck, answer_timeout
 from rmqwork._worker.processes.template import Template
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.replies import FailureWriter, ProgressReplies
@@ -115,7 +115,7 @@ class Worker:
         self._triage = Triage(plan, lambda: self.consumption.server, self.revoking.revoked)
         self.progress = ProgressReplies(self.publisher)
         self.kept = FailureWriter(plan, self.settlement)
-        self.pulse = LivenessCheck(patience_with_tasks(plan))
+        self.pulse = LivenessCheck(answer_timeout(plan))
         self.joins = Joiner(
             plan,
             connector,
@@ -431,7 +431,7 @@ class Worker:
             self.last_tick = monotonic()
             self.staff.watch()
             self.pulse.beat(self.staff.answering(), self.last_tick)
-            self.revoking.chase()
+            self.revoking.enforce()
             self.switches.watch()
             self.lines.watch()
             if self.consumption.consuming and not self.stopping:

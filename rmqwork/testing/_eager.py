@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rmqwork._tasks.app import App
     from rmqwork._tasks.execution import TaskRunner
 
-_MOST_ATTEMPTS: Final = 1000
+_MAX_ATTEMPTS: Final = 1000
 _ERRORS: Final = {Reason.TIME_LIMIT: TimeLimitExceeded, Reason.REJECTED: TaskRejected}
 
 
@@ -93,14 +93,14 @@ class Eager:
     def _attempts(self, publication: Publication, *, wanted: bool) -> Outcome | None:
         """Run one message to its end; ``wanted``: something takes its value."""
         attempt = 1
-        for _ in range(_MOST_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             outcome = self._once(publication, attempt, wanted)
             task, queue = publication.type or "", publication.routing_key
             self.runs.append(Run(task, publication.message_id, queue, attempt, outcome))
             if not isinstance(outcome, RetryOutcome):
                 return outcome
             attempt += outcome.counts
-        raise AssertionError(f"{publication.type!r} ran {_MOST_ATTEMPTS} times and has no end")
+        raise AssertionError(f"{publication.type!r} ran {_MAX_ATTEMPTS} times and has no end")
 
     def _once(self, publication: Publication, attempt: int, wanted: bool) -> Outcome | None:
         runner = self._runner_of_app()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIET: Final = 0.2
-_LOOK_EVERY: Final = 0.02
+_POLL_INTERVAL: Final = 0.02
 
 
 class Observed(Protocol):
@@ -130,7 +130,7 @@ async def _real(
                 since = time.monotonic()
             elif time.monotonic() - since >= quiet:
                 return True
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_POLL_INTERVAL)
         return False
     finally:
         await link.close()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rmqwork._transport.port import Connector
     from rmqwork.testing.worker import TestWorkerOptions
 
-_MOST: Final = 10_000
+_MAX_RUNS: Final = 10_000
 _numbers = itertools.count(1)
 
 
@@ -122,7 +122,7 @@ class Kit:
         queues: Sequence[str] = (),
         until: float | None = None,
         concurrency: int = 1,
-        most: int = _MOST,
+        most: int = _MAX_RUNS,
         timeout: float = 30.0,
     ) -> RunReport:
         """Run all that waits, with retries, delays and what the tasks publish, to the last one.

@@ -35,7 +35,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "tests.acceptance.apps.work:app"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a test waits for what has no deadline of its own: the machine may be busy."""
 _MARK = "WORK_TEST"
 SOON = 15.0
@@ -77,7 +77,7 @@ class Ledger:
         return self.path.read_bytes().count(f'"what": "{what}"'.encode())
 
     def wait(
-        self, count: int, what: str, timeout: float = PATIENCE, **fields: object
+        self, count: int, what: str, timeout: float = TIMEOUT, **fields: object
     ) -> list[dict[str, Any]]:
         """Wait until there are so many lines of a kind."""
 
@@ -160,7 +160,7 @@ class Worker:
             if event in line["event"] and all(line.get(k) == v for k, v in fields.items())
         ]
 
-    def wait_log(self, event: str, count: int = 1, timeout: float = PATIENCE, **fields: object):
+    def wait_log(self, event: str, count: int = 1, timeout: float = TIMEOUT, **fields: object):
         """Wait until it has logged something."""
         until(lambda: len(self.log(event, **fields)) >= count, f"log {event!r}", timeout)
         return self.log(event, **fields)
@@ -171,13 +171,13 @@ class Worker:
         self.process.send_signal(number)
         return now
 
-    def wait(self, timeout: float = PATIENCE) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end; returns its exit code."""
         code = self.process.wait(timeout)
-        self._reader.join(PATIENCE)
+        self._reader.join(TIMEOUT)
         return code
 
-    def stop(self, timeout: float = PATIENCE) -> int:
+    def stop(self, timeout: float = TIMEOUT) -> int:
         """SIGTERM, and its exit code."""
         self.send()
         return self.wait(timeout)
@@ -215,15 +215,15 @@ class Worker:
                 self.process.wait(2.0)
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
             if kind is None:
                 until(lambda: not self.family(), "the end of all its processes", SOON)
         finally:
             for process in self.family():
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            self.process.wait(PATIENCE)
-            self._reader.join(PATIENCE)
+            self.process.wait(TIMEOUT)
+            self._reader.join(TIMEOUT)
             if self.process.stderr is not None:
                 self.process.stderr.close()
 
@@ -280,7 +280,7 @@ class Rabbit:
         """Wait until somebody reads each of these queues."""
         until(lambda: self.consumed(*queues), f"consumers of {queues}")
 
-    def wait_ready(self, queue: str, count: int, timeout: float = PATIENCE) -> None:
+    def wait_ready(self, queue: str, count: int, timeout: float = TIMEOUT) -> None:
         """Wait until so many messages wait in a queue."""
         until(lambda: self.ready(queue) == count, f"{count} messages in {queue}", timeout)
 
@@ -310,7 +310,7 @@ class Rabbit:
         method, properties, body = self.channel.basic_get(queue, auto_ack=ack)
         return None if method is None else (method, properties, body)
 
-    def letters(self, queue: str, count: int = 1, timeout: float = PATIENCE) -> list[Any]:
+    def letters(self, queue: str, count: int = 1, timeout: float = TIMEOUT) -> list[Any]:
         """Wait for so many dead letters of a queue, and take all that are there."""
         self.wait_ready(f"{queue}.dlq", count, timeout)
         taken = []
@@ -489,7 +489,7 @@ def probe(port: int, path: str = "/readyz") -> tuple[int, dict[str, Any]]:
     """Ask a worker's health port; returns the status and what it says. Status 0: nobody there."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=TIMEOUT) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -22,7 +22,7 @@ from tests.stores import store
 from tests.waiting import until
 
 APP = "tests.acceptance.apps.canvas:app"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class CanvasHarness:
@@ -95,9 +95,9 @@ on_messages = pytest.mark.parametrize(
 
 def test_signatures(on: CanvasHarness):
     add = on.add
-    assert add.s(2, 2).delay().get(PATIENCE) == 4
-    assert add.s(2, 2).apply_async(countdown=0.05).get(PATIENCE) == 4
-    assert add.s(2, 2).set(countdown=0.05, queue="default")().get(PATIENCE) == 4
+    assert add.s(2, 2).delay().get(TIMEOUT) == 4
+    assert add.s(2, 2).apply_async(countdown=0.05).get(TIMEOUT) == 4
+    assert add.s(2, 2).set(countdown=0.05, queue="default")().get(TIMEOUT) == 4
     signature = add.s(2, y=2).set(countdown=10)
     assert (signature.args, signature.kwargs, signature.options) == (
         (2,),
@@ -108,103 +108,103 @@ def test_signatures(on: CanvasHarness):
 
 def test_partials(on: CanvasHarness):
     partial = on.add.s(2)  # incomplete: add(?, 2)
-    assert partial.delay(4).get(PATIENCE) == 6
-    assert partial.apply_async(4, countdown=0.05).get(PATIENCE) == 6
-    assert on.create_user.partial(domain="x.org").delay("ann").get(PATIENCE).email == "ann@x.org"
+    assert partial.delay(4).get(TIMEOUT) == 6
+    assert partial.apply_async(4, countdown=0.05).get(TIMEOUT) == 6
+    assert on.create_user.partial(domain="x.org").delay("ann").get(TIMEOUT).email == "ann@x.org"
 
 
 def test_callbacks_and_immutability(on: CanvasHarness):
     add, write = on.add, on.write
     path = on.file()
     result = add.apply_async((2, 2), link=add.s(16))
-    assert (result.get(PATIENCE), result.children[0].get(PATIENCE)) == (4, 20)
+    assert (result.get(TIMEOUT), result.children[0].get(TIMEOUT)) == (4, 20)
     add.apply_async((2, 2), link=write.si("reset buffers", str(path)))
     result = add.s(2, 2).link(on.mul.s(4)).link(on.mul.s(10) | write.si("second", str(path)))()
-    assert [child.get(PATIENCE) for child in result.children] == [16, None]
+    assert [child.get(TIMEOUT) for child in result.children] == [16, None]
     assert lines(path, 2) == ["reset buffers", "second"]
 
 
 def test_simple_chain(on: CanvasHarness):
     add = on.add
     result = chain(add.s(2, 2), add.s(4), add.s(8))()
-    assert result.get(PATIENCE) == 16
-    assert (result.parent.get(PATIENCE), result.parent.parent.get(PATIENCE)) == (8, 4)
-    assert (add.s(2, 2) | add.s(4) | add.s(8))().get(PATIENCE) == 16
+    assert result.get(TIMEOUT) == 16
+    assert (result.parent.get(TIMEOUT), result.parent.parent.get(TIMEOUT)) == (8, 4)
+    assert (add.s(2, 2) | add.s(4) | add.s(8))().get(TIMEOUT) == 16
     result = (add.si(2, 2) | add.si(4, 4) | add.si(8, 8))()  # immutable
-    assert result.get(PATIENCE) == 16
-    assert (result.parent.get(PATIENCE), result.parent.parent.get(PATIENCE)) == (8, 4)
+    assert result.get(TIMEOUT) == 16
+    assert (result.parent.get(TIMEOUT), result.parent.parent.get(TIMEOUT)) == (8, 4)
     assert result.parent.parent.parent is None
 
 
 def test_simple_group(on: CanvasHarness):
     result = group(on.add.s(i, i) for i in range(10))()
-    assert result.get(PATIENCE) == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert result.get(TIMEOUT) == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert isinstance(result, GroupResult)
 
 
 def test_simple_chord(on: CanvasHarness):
     result = chord((on.add.s(i, i) for i in range(10)), on.tsum.s())()
-    assert result.get(PATIENCE) == 90
-    assert result.parent.get(PATIENCE)[:3] == [0, 2, 4]
+    assert result.get(TIMEOUT) == 90
+    assert result.parent.get(TIMEOUT)[:3] == [0, 2, 4]
 
 
 def test_blow_your_mind_by_combining(on: CanvasHarness):
     add, mul = on.add, on.mul
-    assert (add.s(4) | mul.s(8))(16).get(PATIENCE) == 160
+    assert (add.s(4) | mul.s(8))(16).get(TIMEOUT) == 160
     new_user = on.create_user.partial() | group(on.import_contacts.s(), on.send_welcome_email.s())
-    assert new_user.delay("artv").get(PATIENCE) == ["contacts of artv", "mail to artv@example.com"]
+    assert new_user.delay("artv").get(TIMEOUT) == ["contacts of artv", "mail to artv@example.com"]
 
 
 def test_a_group_before_a_task_is_a_chord(on: CanvasHarness):
     add, mul, tsum = on.add, on.mul, on.tsum
-    assert (group(add.s(i, i) for i in range(10)) | tsum.s())().get(PATIENCE) == 90
+    assert (group(add.s(i, i) for i in range(10)) | tsum.s())().get(TIMEOUT) == 90
     work = add.s(4, 16) | mul.s(2) | group(add.s(i) for i in range(3)) | tsum.s() | mul.s(2)
-    assert work().get(PATIENCE) == 246
+    assert work().get(TIMEOUT) == 246
     # a chord in a chain in a group in a chord
     inner = group(add.s(1, 1), add.s(2, 2) | add.s(3)) | tsum.s() | mul.s(10)
-    assert (group(inner, add.s(1, 2), inner) | tsum.s())().get(PATIENCE) == 183
+    assert (group(inner, add.s(1, 2), inner) | tsum.s())().get(TIMEOUT) == 183
 
 
 def test_a_chain_that_ends_in_a_group(on: CanvasHarness):
     result = (on.add.s(4, 16) | group(on.mul.s(2), on.mul.s(4)))()
-    assert result.get(PATIENCE) == [40, 80]
-    assert result.parent.get(PATIENCE) == 20
+    assert result.get(TIMEOUT) == [40, 80]
+    assert result.parent.get(TIMEOUT) == 20
 
 
 def test_groups_in_groups_keep_their_shape(on: CanvasHarness):
     add = on.add
     nested = group(add.s(1, 1), group(add.s(2, 2), add.s(3, 3)), add.s(4, 4))
-    assert nested().get(PATIENCE) == [2, [4, 6], 8]
-    assert (nested | on.flat.s())().get(PATIENCE) == "[2, [4, 6], 8]"
+    assert nested().get(TIMEOUT) == [2, [4, 6], 8]
+    assert (nested | on.flat.s())().get(TIMEOUT) == "[2, [4, 6], 8]"
 
 
 def test_group_results(on: CanvasHarness):
     add = on.add
     job = group([add.s(2, 2), add.s(4, 4), add.s(8, 8), add.s(16, 16), add.s(32, 32)])
     result = job.apply_async()
-    assert result.get(PATIENCE) == [4, 8, 16, 32, 64]
+    assert result.get(TIMEOUT) == [4, 8, 16, 32, 64]
     assert (result.ready(), result.successful(), result.failed()) == (True, True, False)
     assert (result.waiting(), result.completed_count()) == (False, 5)
     failing = group(add.s(1, 1), on.fails.s(7))()
     with pytest.raises(TaskFailed, match="no 7"):
-        failing.get(PATIENCE)
+        failing.get(TIMEOUT)
     assert failing.failed()
-    assert failing[0].get(PATIENCE) == 2  # the others are not concerned
+    assert failing[0].get(TIMEOUT) == 2  # the others are not concerned
 
 
 def test_group_callbacks_and_errors(on: CanvasHarness):
     path = on.file()
     work = group(on.add.s(1, 1), on.add.s(2, 2)).link(on.tsum.s() | on.write_value.s(str(path)))
-    assert work().get(PATIENCE) == [2, 4]
+    assert work().get(TIMEOUT) == [2, 4]
     group(on.fails.s(1), on.fails.s(2)).link_error(on.on_error.s(str(path)))()
     assert lines(path, 3) == ["6", "canvas.fails: no 1", "canvas.fails: no 2"]
 
 
 def test_the_body_of_a_chord_gets_all_in_order(on: CanvasHarness):
-    assert chord(on.add.s(i, i) for i in range(100))(on.tsum.s()).get(PATIENCE) == 9900
+    assert chord(on.add.s(i, i) for i in range(100))(on.tsum.s()).get(TIMEOUT) == 9900
     header = [on.add.s(i, i) for i in range(5)]
-    assert chord(header)(on.flat.s()).get(PATIENCE) == "[0, 2, 4, 6, 8]"
-    assert chord(header, on.add.si(1, 1))().get(PATIENCE) == 2
+    assert chord(header)(on.flat.s()).get(TIMEOUT) == "[0, 2, 4, 6, 8]"
+    assert chord(header, on.add.si(1, 1))().get(TIMEOUT) == 2
 
 
 def test_an_error_in_a_chord_is_told_once(on: CanvasHarness):
@@ -213,22 +213,22 @@ def test_an_error_in_a_chord_is_told_once(on: CanvasHarness):
     work = chord(header, on.tsum.s()).link_error(on.on_error.s(str(path)))
     result = work()
     with pytest.raises(TaskFailed, match="no 5"):
-        result.get(PATIENCE)
+        result.get(TIMEOUT)
     assert lines(path, 1) == ["canvas.fails: no 5"]
     # another chord goes its whole way meanwhile: nothing more was told of the first
-    assert chord([on.add.s(1, 1)], on.tsum.s())().get(PATIENCE) == 2
+    assert chord([on.add.s(1, 1)], on.tsum.s())().get(TIMEOUT) == 2
     assert lines(path, 1) == ["canvas.fails: no 5"]
 
 
 def test_map_starmap_and_chunks(on: CanvasHarness):
     add, tsum = on.add, on.tsum
-    assert tsum.map([list(range(10)), list(range(100))])().get(PATIENCE) == [45, 4950]
-    assert add.starmap(zip(range(10), range(10), strict=True))().get(PATIENCE)[:3] == [0, 2, 4]
-    found = add.chunks(zip(range(100), range(100), strict=True), 10)().get(PATIENCE)
+    assert tsum.map([list(range(10)), list(range(100))])().get(TIMEOUT) == [45, 4950]
+    assert add.starmap(zip(range(10), range(10), strict=True))().get(TIMEOUT)[:3] == [0, 2, 4]
+    found = add.chunks(zip(range(100), range(100), strict=True), 10)().get(TIMEOUT)
     assert found == [[2 * n for n in range(start, start + 10)] for start in range(0, 100, 10)]
-    assert (on.mul.starmap([(1, 2), (3, 4)]) | tsum.s())().get(PATIENCE) == 14
+    assert (on.mul.starmap([(1, 2), (3, 4)]) | tsum.s())().get(TIMEOUT) == 14
     work = add.chunks([(1, 1), (2, 2), (3, 3)], 2) | on.flat.s()
-    assert work().get(PATIENCE) == "[[2, 4], [6]]"
+    assert work().get(TIMEOUT) == "[[2, 4], [6]]"
 
 
 def test_link_error(on: CanvasHarness):
@@ -238,20 +238,20 @@ def test_link_error(on: CanvasHarness):
     work = on.add.s(1, 2) | on.fails.s() | on.add.s(4)
     result = work.link_error(on.on_error.s(str(path)))()
     with pytest.raises(TaskFailed, match="no 3"):
-        result.get(PATIENCE)  # what never ran says why
+        result.get(TIMEOUT)  # what never ran says why
     with pytest.raises(TaskFailed, match="no 3"):
-        result.parent.get(PATIENCE)
-    assert result.parent.parent.get(PATIENCE) == 3
+        result.parent.get(TIMEOUT)
+    assert result.parent.parent.get(TIMEOUT) == 3
     assert lines(path, 3) == ["canvas.fails: no 1", "canvas.fails: no 2", "canvas.fails: no 3"]
 
 
 def test_replace(on: CanvasHarness):
-    assert on.factorial.delay(6).get(PATIENCE) == 720
-    assert on.fan_out.delay(4).get(PATIENCE) == 10
+    assert on.factorial.delay(6).get(TIMEOUT) == 720
+    assert on.fan_out.delay(4).get(TIMEOUT) == 10
     # what comes after the task comes after what replaced it
     work = on.add.s(2, 1) | on.factorial.partial() | on.add.s(100)
-    assert work().get(PATIENCE) == 106
-    assert (group(on.fan_out.s(2), on.fan_out.s(3)) | on.tsum.s())().get(PATIENCE) == 9
+    assert work().get(TIMEOUT) == 106
+    assert (group(on.fan_out.s(2), on.fan_out.s(3)) | on.tsum.s())().get(TIMEOUT) == 9
 
 
 # ── beyond it ─────────────────────────────────────────────────────────────────────────────────
@@ -261,29 +261,29 @@ def test_replace(on: CanvasHarness):
 def test_messages_go_through_chains(on: CanvasHarness):
     resize, store_it = on.app.tasks["canvas.resize"], on.app.tasks["canvas.store"]
     work = resize.s(module.Resize(width=3)) | store_it.s()
-    assert work().get(PATIENCE) == "w3 stored"
-    assert group(work, work)().get(PATIENCE) == ["w3 stored"] * 2
+    assert work().get(TIMEOUT) == "w3 stored"
+    assert group(work, work)().get(TIMEOUT) == ["w3 stored"] * 2
     by_name = on.app.signature(module.Resize(width=4)) | on.app.signature("canvas.store", into="")
-    assert by_name().get(PATIENCE) == "w4 stored"
+    assert by_name().get(TIMEOUT) == "w4 stored"
 
 
 @on_messages
 def test_empty_groups_and_chains(on: CanvasHarness):
     add, tsum = on.add, on.tsum
-    assert group()().get(PATIENCE) == []
-    assert (group() | tsum.s())().get(PATIENCE) == 0
-    assert (add.s(1, 1) | group() | tsum.s())().get(PATIENCE) == 0
-    assert chain(add.s(1, 1), group())().get(PATIENCE) == []
-    assert (chain() | add.s(1, 1) | chain())().get(PATIENCE) == 2
-    assert (group(add.s(1, 1), group()) | on.flat.s())().get(PATIENCE) == "[2, []]"
+    assert group()().get(TIMEOUT) == []
+    assert (group() | tsum.s())().get(TIMEOUT) == 0
+    assert (add.s(1, 1) | group() | tsum.s())().get(TIMEOUT) == 0
+    assert chain(add.s(1, 1), group())().get(TIMEOUT) == []
+    assert (chain() | add.s(1, 1) | chain())().get(TIMEOUT) == 2
+    assert (group(add.s(1, 1), group()) | on.flat.s())().get(TIMEOUT) == "[2, []]"
 
 
 @on_messages
 def test_a_step_that_runs_again_moves_the_workflow_on_once(on: CanvasHarness):
     path = on.file()
     work = on.second_time.s(5) | on.write_value.s(str(path))
-    assert work().get(PATIENCE) == 5
-    assert (group(on.second_time.s(1), on.second_time.s(2)) | on.tsum.s())().get(PATIENCE) == 3
+    assert work().get(TIMEOUT) == 5
+    assert (group(on.second_time.s(1), on.second_time.s(2)) | on.tsum.s())().get(TIMEOUT) == 3
     assert lines(path, 1) == ["5"]
 
 
@@ -291,72 +291,72 @@ def test_a_step_that_runs_again_moves_the_workflow_on_once(on: CanvasHarness):
 def test_options_of_steps_and_of_the_whole(on: CanvasHarness):
     add = on.add
     work = add.s(1, 1) | add.s(2).set(countdown=0.05, priority=3, headers={"a": 1})
-    assert work.apply_async(priority=1, countdown=0.05).get(PATIENCE) == 4
+    assert work.apply_async(priority=1, countdown=0.05).get(TIMEOUT) == 4
     result = (add.s(1, 1) | add.s(2)).apply_async(task_id="my own")
-    assert (result.id, result.get(PATIENCE)) == ("my own", 4)
+    assert (result.id, result.get(TIMEOUT)) == ("my own", 4)
 
 
 @on_messages
 def test_a_whole_workflow_expires(on: CanvasHarness):
     result = (on.add.s(1, 1) | on.add.s(2)).apply_async(expires=-1)
     with pytest.raises(TaskFailed, match="xpired"):
-        result.get(PATIENCE)
+        result.get(TIMEOUT)
 
 
 @on_messages
 def test_canvas_inside_tasks(on: CanvasHarness):
     path = on.file()
-    assert on.starts_another.delay(3, str(path)).get(PATIENCE)
-    assert on.starts_another_too.delay(40, str(path)).get(PATIENCE)
+    assert on.starts_another.delay(3, str(path)).get(TIMEOUT)
+    assert on.starts_another_too.delay(40, str(path)).get(TIMEOUT)
     assert lines(path, 2) == ["41", "6"]
 
 
 @on_messages
 def test_json_and_back(on: CanvasHarness):
     work = group(on.add.s(i, i) for i in range(3)) | on.tsum.s()
-    assert on.app.signature(work.to_json())().get(PATIENCE) == 6
+    assert on.app.signature(work.to_json())().get(TIMEOUT) == 6
 
 
 @on_messages
 def test_a_workflow_that_is_larger_than_a_header(on: CanvasHarness):
     work = chain(on.add.s(0, 1), *(on.add.s(1) for _ in range(100)))
-    assert work().get(PATIENCE) == 101
+    assert work().get(TIMEOUT) == 101
 
 
 def test_results_of_groups_and_failures(on: CanvasHarness):
     add, tsum = on.add, on.tsum
     result = (add.s(2, 2) | add.s(4) | group(add.s(1), add.s(2)) | tsum.s())()
-    assert result.get(PATIENCE) == 19
-    assert (result.parent.get(PATIENCE), result.parent.parent.get(PATIENCE)) == ([9, 10], 8)
+    assert result.get(TIMEOUT) == 19
+    assert (result.parent.get(TIMEOUT), result.parent.parent.get(TIMEOUT)) == ([9, 10], 8)
     several = group(add.s(i, i) for i in range(20))()
-    assert several.get(PATIENCE) == [2 * i for i in range(20)]
+    assert several.get(TIMEOUT) == [2 * i for i in range(20)]
     assert several.completed_count() == 20
     with pytest.raises(TaskFailed, match="no 5"):
-        chord([add.s(1, 1), on.fails.s(5)], tsum.s())().get(PATIENCE)
+        chord([add.s(1, 1), on.fails.s(5)], tsum.s())().get(TIMEOUT)
 
 
 def test_another_process_asks_by_the_ids_alone(on: CanvasHarness):
     result = (on.add.s(2, 2) | on.add.s(4))()
     failing = (on.add.s(1, 2) | on.fails.s() | on.add.s(4))()
     users = on.create_user.map(["ann", "bob"])()
-    assert result.get(PATIENCE) == 8
-    made = users.get(PATIENCE)
+    assert result.get(TIMEOUT) == 8
+    made = users.get(TIMEOUT)
     with pytest.raises(TaskFailed, match="no 3"):
-        failing.get(PATIENCE)
+        failing.get(TIMEOUT)
     with closing(module.make(on.app.settings.broker[0], on.app.settings.results)) as other:
         if on.app.settings.results == "rpc://":
             with pytest.raises(ResultsDisabled, match="goes to the process that has published"):
                 other.result(result.id, "canvas.add")
             return
-        assert other.result(result.id, "canvas.add").get(PATIENCE) == 8
+        assert other.result(result.id, "canvas.add").get(TIMEOUT) == 8
         assert other.result(failing.id, "canvas.add").failed()
         # also the list of a map, each value of the type that the task returns
-        assert other.result(users.id, "canvas.create_user").get(PATIENCE) == made
+        assert other.result(users.id, "canvas.create_user").get(TIMEOUT) == made
         assert [(type(one), one.name) for one in made] == [
             (module.User, "ann"),
             (module.User, "bob"),
         ]
-        assert other.result(users.id).get(PATIENCE)[0] == {
+        assert other.result(users.id).get(TIMEOUT)[0] == {
             "name": "ann",
             "email": "ann@example.com",
         }

@@ -18,7 +18,7 @@ import rmqwork
 from rmqwork._control.asking import asker
 from rmqwork._control.wire import Answer, Command
 from rmqwork._transport.connecting import connect
-from tests.acceptance.support import PATIENCE, ROOT, WORK, Worker, WorkerHarness, free_port, probe
+from tests.acceptance.support import ROOT, TIMEOUT, WORK, Worker, WorkerHarness, free_port, probe
 from tests.waiting import until
 
 pytestmark = pytest.mark.broker
@@ -47,7 +47,7 @@ class Told(WorkerHarness):
         assert code is None or done.returncode == code, (done.returncode, done.stderr)
         return json.loads(done.stdout) if done.stdout else None
 
-    def ask(self, do: str, workers: int = 1, timeout: float = PATIENCE, **what: Any) -> list[Any]:
+    def ask(self, do: str, workers: int = 1, timeout: float = TIMEOUT, **what: Any) -> list[Any]:
         """What workers say, without the program; waits for so many."""
 
         async def asked() -> list[Answer]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rmqwork._admin import deadletters
+from rmqwork import deadletters
 from rmqwork._publisher.publisher import Batch, Publisher
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork._transport.connecting import connect

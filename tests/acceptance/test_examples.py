@@ -22,7 +22,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-PATIENCE = 60.0  # seconds
+TIMEOUT = 60.0  # seconds
 
 
 class Shop:
@@ -55,7 +55,7 @@ class Shop:
             env=self._environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
@@ -87,7 +87,7 @@ class Process:
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         self._popen.send_signal(signal.SIGTERM)
-        return self._popen.wait(PATIENCE)
+        return self._popen.wait(TIMEOUT)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def running(arguments: tuple[str, ...], env: Mapping[str, str], log: Path) -> It
         if popen.poll() is None:
             popen.terminate()
             try:
-                popen.wait(PATIENCE)
+                popen.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait()

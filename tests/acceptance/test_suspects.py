@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.acceptance.support import PATIENCE, WorkerHarness, figure
+from tests.acceptance.support import TIMEOUT, WorkerHarness, figure
 from tests.waiting import until
 
 
@@ -55,7 +55,7 @@ def test_who_kills_whole_pods_is_given_up_and_its_neighbours_never_pay(
             until(
                 lambda pod=pod: pod.process.poll() is not None or scene.rabbit.ready("default.dlq"),
                 "the end of a pod, or of its killer",
-                PATIENCE,
+                TIMEOUT,
             )
             if pod.process.poll() is not None:
                 codes.append(pod.wait())
@@ -63,7 +63,7 @@ def test_who_kills_whole_pods_is_given_up_and_its_neighbours_never_pay(
         until(
             lambda: {line["id"] for line in scene.ledger.lines("ran")} >= innocents,
             "all innocents to have run",
-            PATIENCE,
+            TIMEOUT,
         )
         ran = scene.ledger.lines("ran")
 

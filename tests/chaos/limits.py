@@ -26,7 +26,7 @@ from rmqwork.testing.broker import Broker, start_broker, vhost
 from tests.acceptance.support import Worker, WorkerHarness
 from tests.waiting import until
 
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 _LIMIT: Final = 2.0
 """The hard time limit of `tests.acceptance.apps.work.holds_the_gil`."""
 
@@ -38,9 +38,9 @@ def poison(scene: WorkerHarness) -> tuple[bool, str]:
     good = [scene.task("nap").s(seconds=0.05, key=str(number)) for number in range(300)]
     began = time.time()
     scene.many([*good[:150], scene.task("dies").s(), *good[150:]])
-    ran = scene.ledger.wait(300, "ran", _PATIENCE)
+    ran = scene.ledger.wait(300, "ran", _TIMEOUT)
     took = max(line["at"] for line in ran) - began
-    [(_, properties, _)] = scene.rabbit.letters("default", 1, _PATIENCE)
+    [(_, properties, _)] = scene.rabbit.letters("default", 1, _TIMEOUT)
     deaths, reconnects = _deaths(worker), len(worker.log("connected again"))
     said = f"300 done in {took:.2f} s, {deaths} deaths, {reconnects} connections lost"
     fair = {line["attempt"] for line in ran} == {1} and properties.headers["rmqwork-attempt"] == 3
@@ -53,12 +53,12 @@ def suspects(scene: WorkerHarness) -> tuple[bool, str]:
     worker = scene.worker("-p", "1", "--async-concurrency", "500", "--prefetch", "500")
     good = [scene.task("ainnocent").s(path=str(gate)) for _ in range(499)]
     scene.many([*good[:250], scene.task("adies").s(path=str(gate)), *good[250:]])
-    scene.ledger.wait(500, "started", _PATIENCE)
+    scene.ledger.wait(500, "started", _TIMEOUT)
     gate.touch()
     began = time.time()
-    ran = scene.ledger.wait(499, "ran", _PATIENCE)
+    ran = scene.ledger.wait(499, "ran", _TIMEOUT)
     took = max(line["at"] for line in ran) - began
-    scene.rabbit.letters("default", 1, _PATIENCE)
+    scene.rabbit.letters("default", 1, _TIMEOUT)
     said = f"499 innocents done in {took:.2f} s, {_deaths(worker)} deaths"
     return {line["attempt"] for line in ran} == {1} and len(ran) == 499, said
 
@@ -69,13 +69,13 @@ def gil(scene: WorkerHarness) -> tuple[bool, str]:
     worker = scene.worker("-p", "1", "-c", "8")
     for number in range(7):
         scene.send("innocent", path=str(gate), key=str(number))
-    scene.ledger.wait(7, "started", _PATIENCE)
+    scene.ledger.wait(7, "started", _TIMEOUT)
     scene.send("holds_the_gil")
-    [line] = scene.ledger.wait(1, "started", _PATIENCE, task="work.holds_the_gil")
-    until(lambda: not psutil.pid_exists(line["pid"]), "its end", _PATIENCE, 0.005)
+    [line] = scene.ledger.wait(1, "started", _TIMEOUT, task="work.holds_the_gil")
+    until(lambda: not psutil.pid_exists(line["pid"]), "its end", _TIMEOUT, 0.005)
     late = time.time() - line["at"] - _LIMIT
     gate.touch()
-    ran = scene.ledger.wait(7, "ran", _PATIENCE)
+    ran = scene.ledger.wait(7, "ran", _TIMEOUT)
     said = f"gone {late:.2f} s after its limit, its neighbours run again"
     fair = {line["attempt"] for line in ran} == {1} and not worker.log("connected again")
     return late < 1 and fair, said
@@ -85,7 +85,7 @@ def sigterm(scene: WorkerHarness) -> tuple[bool, str]:
     """A worker under full load of short tasks is told to leave."""
     worker = scene.worker("-p", "2", "-c", "8")
     scene.many([scene.task("nap").s(seconds=0.02, key="") for _ in range(4000)])
-    scene.ledger.wait(150, "ran", _PATIENCE)
+    scene.ledger.wait(150, "ran", _TIMEOUT)
     began = time.monotonic()
     code = worker.stop()
     took = time.monotonic() - began
@@ -98,7 +98,7 @@ def recycling(scene: WorkerHarness) -> tuple[bool, str]:
     """10,000 tasks, and executors that are replaced after 500."""
     worker = scene.worker("-p", "2", "-c", "8", "--max-tasks", "500")
     sent = scene.many([scene.task("mark").s(key="") for _ in range(10_000)])
-    lines = scene.ledger.wait(10_000, "ran", _PATIENCE)
+    lines = scene.ledger.wait(10_000, "ran", _TIMEOUT)
     times = sorted(line["at"] for line in lines)
     gap = max(after - before for before, after in pairwise(times))
     replaced = len(worker.log("is being replaced"))

@@ -11,7 +11,7 @@ from rmqwork._transport.port import Connector, ConsumeChannel, Link, PublishChan
 from rmqwork.types import Delivery, Publication, Verdict
 from tests.contract.verbs import Inbox, verdicts
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds in which a real broker has to show what the one in memory shows at once."""
 
 Seen = tuple[object, ...]
@@ -114,7 +114,7 @@ class Side:
 async def agree(memory: Side, real: Side, queues: Sequence[str]) -> None:
     """Wait until the real broker shows what the one in memory shows; it must come to that."""
     wanted, got = await memory.depths(queues), memory.deliveries()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while True:
         depths, deliveries = await real.depths(queues), real.deliveries()
         if depths == wanted and deliveries == got:

@@ -386,7 +386,7 @@ def test_a_store_that_is_away_for_a_while_loses_nothing():
 
 
 def test_a_store_that_stays_away_costs_the_result_not_the_task(monkeypatch, caplog, tmp_path):
-    monkeypatch.setattr("rmqwork._results.writing.PATIENCE", 0.2)
+    monkeypatch.setattr("rmqwork._results.writing.STORE_TIMEOUT", 0.2)
     keeper = ResultWriter(
         f"sqlite:///{tmp_path}/no/such/folder/db", 60, lambda s: time.sleep(s) or False
     )

@@ -18,7 +18,7 @@ from tools.chaos.app import LEDGER_VARIABLE, WHO_VARIABLE, app
 from tools.chaos.ledger import LedgerWriter
 from tools.chaos.load import Order, orders
 
-_MOST_AT_ONCE: Final = 200
+_MAX_BATCH: Final = 200
 """Publishes under way; while the broker is away, no more than these wait."""
 
 
@@ -36,7 +36,7 @@ async def produce(seed: str, rate: float, ledger: LedgerWriter) -> None:
     due = monotonic()
     for order in orders(seed):
         due = max(due + 1 / rate, monotonic() - 1)
-        while not stop.is_set() and (monotonic() < due or len(under_way) >= _MOST_AT_ONCE):
+        while not stop.is_set() and (monotonic() < due or len(under_way) >= _MAX_BATCH):
             await asyncio.sleep(0.005)
         if stop.is_set():
             break

@@ -13,7 +13,7 @@ from rmqwork._messages.dead_letter import DeadLetter, dead_letter
 from rmqwork._transport.port import Connector, Link
 from rmqwork.types import Delivery
 
-_AT_ONCE: Final = 1000
+_BATCH_SIZE: Final = 1000
 
 
 def seen_as(letter: DeadLetter) -> int:
@@ -49,12 +49,12 @@ async def purge_all(
 
 async def _purge(link: Link, place: str, selection: Selection, seen: frozenset[int] | None) -> int:
     home = home_of(place)
-    doomed: list[Delivery] = []
+    selected: list[Delivery] = []
 
     def arrived(delivery: Delivery) -> None:
         letter = dead_letter(delivery, home)
         if selection.takes(letter) and (seen is None or seen_as(letter) in seen):
-            doomed.append(without_body(delivery))
+            selected.append(without_body(delivery))
 
     async with reading_of(place, "some may be removed"):
         depth = await ready(link, place)
@@ -63,8 +63,8 @@ async def _purge(link: Link, place: str, selection: Selection, seen: frozenset[i
         window = QueueSnapshot(link, place, arrived)
         try:
             await window.take(depth.messages)
-            for start in range(0, len(doomed), _AT_ONCE):
-                await window.settle(doomed[start : start + _AT_ONCE])
+            for start in range(0, len(selected), _BATCH_SIZE):
+                await window.settle(selected[start : start + _BATCH_SIZE])
         finally:
             await window.close()
-    return len(doomed)
+    return len(selected)

@@ -19,13 +19,13 @@ from rmqwork._admin.deadletters.queue_names import uncounted
 from rmqwork._transport.port import ChannelClosed, ConsumeChannel, Link
 from rmqwork.types import Delivery, Headers
 
-_AT_ONCE: Final = 65535
+_MAX_UNSETTLED: Final = 65535
 """Unsettled deliveries of one consumer: ``basic.qos`` has 16 bits for them (AMQP 0-9-1)."""
 _STALL: Final = 0.5
-_PATIENCE: Final = 10
-_HAND_BACK_AT_ONCE: Final = 5000
-_LOOKS: Final = 40
-_LOOK_EVERY: Final = 0.05
+_MAX_STALLS: Final = 10
+_HAND_BACK_BATCH: Final = 5000
+_MAX_POLLS: Final = 40
+_POLL_INTERVAL: Final = 0.05
 _NO_HEADERS: Final[Headers] = {}
 
 Arrived = Callable[[Delivery], None]
@@ -78,7 +78,7 @@ class QueueSnapshot:
             ChannelClosed: the channel or the connection ended.
         """
         while self._problem is None and self.taken < messages:
-            target = min(messages, self.taken + _AT_ONCE)
+            target = min(messages, self.taken + _MAX_UNSETTLED)
             await self._consume(target - self.taken)
             if not await self._filled(target):
                 break
@@ -151,7 +151,7 @@ class QueueSnapshot:
         """Wait until so many have come; false when no more come: another reader has them."""
         idle = 0
         while self.taken < target:
-            if self._problem is not None or idle == _PATIENCE:
+            if self._problem is not None or idle == _MAX_STALLS:
                 return False
             self._changed.clear()
             try:
@@ -183,8 +183,8 @@ class QueueSnapshot:
 
     async def _nack(self, channel: ConsumeChannel, tags: Sequence[int], back: int) -> int:
         """Hand these back, after so many; returns how many they are."""
-        for start in range(0, len(tags), _HAND_BACK_AT_ONCE):
-            channel.nack_all(tags[start : start + _HAND_BACK_AT_ONCE])
+        for start in range(0, len(tags), _HAND_BACK_BATCH):
+            channel.nack_all(tags[start : start + _HAND_BACK_BATCH])
             await channel.synced()
         if tags:
             await self._visible(back + len(tags))
@@ -192,11 +192,11 @@ class QueueSnapshot:
 
     async def _visible(self, count: int) -> None:
         """Wait until the queue shows so many: a quorum queue writes to its log first."""
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_POLLS):
             depth = await self._link.depth(self._name)
             if depth is None or depth.messages >= count:
                 return
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
 def without_body(delivery: Delivery) -> Delivery:

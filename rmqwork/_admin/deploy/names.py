@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-_MOST: Final = 50
+_MAX_LENGTH: Final = 50
 """Characters, so that a suffix still fits a label (RFC 1123: 63)."""
 _OTHER: Final = re.compile(r"[^a-z0-9]+")
 
@@ -16,8 +16,8 @@ _OTHER: Final = re.compile(r"[^a-z0-9]+")
 def kubernetes_name(text: str) -> str:
     """A text as an RFC 1123 label; different texts may become one."""
     name = _OTHER.sub("-", text.lower()).strip("-") or "x"
-    if len(name) > _MOST:
-        name = f"{name[:_MOST].rstrip('-')}-{fingerprint(text)}"
+    if len(name) > _MAX_LENGTH:
+        name = f"{name[:_MAX_LENGTH].rstrip('-')}-{fingerprint(text)}"
     return name
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _EACH: Final = 500
 _RATE: Final = 200
 _SECONDS: Final = 5
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 """Seconds without any progress after which a measurement is given up."""
 
 
@@ -168,8 +168,8 @@ def _wait(done: memoryview, worker: subprocess.Popen[bytes]) -> None:
         now_left = sum(1 for at in done if not at)
         if now_left < left:
             left, since = now_left, time.monotonic()
-        elif time.monotonic() - since > _PATIENCE:
-            raise RmqworkError(f"no task has ended for {_PATIENCE:g} s; {left} are left")
+        elif time.monotonic() - since > _TIMEOUT:
+            raise RmqworkError(f"no task has ended for {_TIMEOUT:g} s; {left} are left")
 
 
 async def _purge(app: Any) -> None:

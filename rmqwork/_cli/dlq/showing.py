@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rmqwork._messages.history import AttemptRecord
     from rmqwork._tasks.app import App
 
-_MOST_BYTES: Final = 2048
+_MAX_BYTES: Final = 2048
 
 
 @click.command("show")
@@ -141,12 +141,12 @@ def _body(body: bytes) -> str:
 
 def _hexdump(body: bytes) -> str:
     lines = []
-    for at in range(0, min(len(body), _MOST_BYTES), 16):
+    for at in range(0, min(len(body), _MAX_BYTES), 16):
         row = body[at : at + 16]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
         lines.append(f"{at:08x}  {row.hex(' '):<47}  {text}")
-    if len(body) > _MOST_BYTES:
-        lines.append(f"… {len(body) - _MOST_BYTES} bytes more; --json has all, in base64")
+    if len(body) > _MAX_BYTES:
+        lines.append(f"… {len(body) - _MAX_BYTES} bytes more; --json has all, in base64")
     return "\n".join(lines)
 
 

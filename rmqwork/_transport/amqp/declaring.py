@@ -41,7 +41,7 @@ _UNKNOWN: Final = re.compile(r"invalid arg '(?P<name>[^']+)' for queue '")
 _NAMED: Final = re.compile(
     r"(?:no|access to) (?P<kind>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL
 )
-_MOST_DIFFERENCES: Final = 20
+_MAX_DIFFERENCES: Final = 20
 _PRECONDITION_FAILED: Final = 406
 _ACCESS_REFUSED: Final = 403
 _NOT_FOUND: Final = 404
@@ -149,7 +149,7 @@ async def _one_by_one(connection: Connection, plan: Sequence[Declaration]) -> li
 
 async def _declare_one(connection: Connection, declaration: Declaration) -> list[Difference]:
     found: list[Difference] = []
-    while len(found) < _MOST_DIFFERENCES:
+    while len(found) < _MAX_DIFFERENCES:
         rpc = await Rpc.open(connection, lambda _: None)
         method, arguments = _method(rpc, declaration)
         try:

@@ -1,7 +1,7 @@
 """The frames of messages that are alike but for id and body: encoded once, filled in after that.
 
-What is encoded is what the plain way encodes (`tests/unit/transport/test_moulds.py` compares the
-bytes); this only knows where in it the id, the size and the body go.
+What is encoded is what the plain way encodes (`test_frame_templates.py` compares the bytes); this
+only knows where in it the id, the size and the body go.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIZE_AT: Final = 11
 _ID_LENGTH: Final = 36
 _PLACE: Final = "\x01" * _ID_LENGTH
 _KEPT: Final = 4096
-_MOST: Final = 16 << 10
+_MAX_SIZE: Final = 16 << 10
 """Bytes of a body; the plain way copies larger ones less often."""
 
 Frames = Callable[[str], tuple[bytes, bytes]]
@@ -36,7 +36,7 @@ class _FrameTemplate(NamedTuple):
 
 
 class FrameTemplates:
-    """The moulds of one channel.
+    """The frame templates of one channel.
 
     Args:
         channel_number: of the channel.
@@ -45,7 +45,7 @@ class FrameTemplates:
 
     def __init__(self, channel_number: int, body_max: int) -> None:
         self._body_head = b"\x03" + channel_number.to_bytes(2, "big")
-        self._most = min(body_max, _MOST)
+        self._most = min(body_max, _MAX_SIZE)
         self._known: dict[Key, _FrameTemplate | None] = {}
 
     def fill(self, publication: Publication, frames: Frames) -> bytes | None:

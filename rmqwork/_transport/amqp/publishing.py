@@ -45,7 +45,7 @@ class AmqpPublishChannel:
         self._in_flight: dict[int, _InFlight] = {}
         self._returned: dict[int, str] = {}
         self._methods: dict[tuple[str, str], bytes] = {}
-        self._moulds: FrameTemplates
+        self._templates: FrameTemplates
         self._body_max = 0
 
     @classmethod
@@ -59,7 +59,7 @@ class AmqpPublishChannel:
         self._rpc.channel.confirmed = self._on_confirmed
         number = self._rpc.channel.channel_number
         self._body_max = connection.body_max
-        self._moulds = FrameTemplates(number, self._body_max)
+        self._templates = FrameTemplates(number, self._body_max)
         return self
 
     @property
@@ -96,7 +96,7 @@ class AmqpPublishChannel:
     ) -> list[bytes]:
         number = self._rpc.channel.channel_number
         if headers is publication.headers:  # it is not delayed
-            filled = self._moulds.fill(
+            filled = self._templates.fill(
                 publication,
                 lambda place: (
                     self._method(number, exchange, routing_key),

@@ -50,7 +50,7 @@ class MemoryBroker:
         self.refused_users: set[str] = set()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._burial = DeadLettering(self)
+        self._dead_lettering = DeadLettering(self)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._ticker = Ticker(self)
@@ -195,7 +195,7 @@ class MemoryBroker:
 
     def dead_letter(self, queue: MemoryQueue, message: Message, reason: str) -> None:
         """See `rmqwork._transport.memory.queues.Owner`."""
-        self._burial.bury(queue, message, reason)
+        self._dead_lettering.dead_letter(queue, message, reason)
 
     # ── queues and links ──────────────────────────────────────────────────────────────────────
 

@@ -70,7 +70,7 @@ class DeadLettering:
         self._broker = broker
         self._outboxes: dict[MemoryQueue, _Outbox] = {}
 
-    def bury(self, queue: MemoryQueue, message: Message, reason: str) -> None:
+    def dead_letter(self, queue: MemoryQueue, message: Message, reason: str) -> None:
         """A message leaves a queue; without a dead-letter exchange it is gone."""
         exchange = queue.dead_letter_exchange
         if exchange is None:

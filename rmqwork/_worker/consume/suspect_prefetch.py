@@ -23,7 +23,7 @@ from rmqwork._worker.dispatch.quarantine import group_size
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.crash_policy import delivery_count, held_together
 
-_MOST: Final = 32
+_MAX_GROUP: Final = 32
 
 
 class Taps(Protocol):
@@ -52,7 +52,7 @@ class SuspectPrefetch:
         self._taps = taps
         group = group_size(slots)
         # The next group is here when one ends.
-        self._many = min(_MOST, 2 * processes * group) if processes * group > 1 else 1
+        self._many = min(_MAX_GROUP, 2 * processes * group) if processes * group > 1 else 1
         self._hands: dict[str, set[HeldDelivery]] = {}
 
     def came(self, held: HeldDelivery) -> bool:

@@ -111,7 +111,7 @@ class Control:
         if command.reply_to and (value is not None or error):
             answer = Answer(self._name, socket.gethostname(), os.getpid(), self._app, value, error)
             # Nobody looks at what becomes of it: who asked may have gone.
-            batch = Batch([answer.publication(command)], _ANSWER_TIMEOUT, expendable=True)
+            batch = Batch([answer.publication(command)], _ANSWER_TIMEOUT, best_effort=True)
             self._publisher.submit(batch)
 
     def _shutdown(self, command: Command) -> dict[str, Any]:

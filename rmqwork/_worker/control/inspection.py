@@ -28,9 +28,9 @@ from rmqwork._workflows.join import Gathering
 
 STACK_PATIENCE: Final = 2.0
 """Seconds in which an executor says where a task stands."""
-MOST_TASKS: Final = 500
+MAX_TASKS: Final = 500
 """Running tasks in one answer; the oldest of them."""
-MOST_JOINS: Final = 500
+MAX_JOINS: Final = 500
 
 
 class Joins(Protocol):
@@ -110,10 +110,10 @@ class Inspection:
                 for one in worker.staff.summary()
                 if one["pid"]
             ],
-            "tasks": running[:MOST_TASKS],
-            "more_tasks": max(0, len(running) - MOST_TASKS),
-            "joins": [asdict(one) for one in worker.joins.summary()[:MOST_JOINS]],
-            "more_joins": max(0, worker.joins.open - MOST_JOINS),
+            "tasks": running[:MAX_TASKS],
+            "more_tasks": max(0, len(running) - MAX_TASKS),
+            "joins": [asdict(one) for one in worker.joins.summary()[:MAX_JOINS]],
+            "more_joins": max(0, worker.joins.open - MAX_JOINS),
             "settling": len(worker.settlement.open),
             "stopping": worker.stopping(),
         }

@@ -24,7 +24,7 @@ from rmqwork._worker.processes.executor_pool import ExecutorPool
 from rmqwork.types import Evidence, Failure, Reason
 
 _log = logging.getLogger("rmqwork.worker.control")
-_PATIENCE: Final = 2.0
+_CANCEL_TIMEOUT: Final = 2.0
 """Seconds that a cancelled coroutine task has, before ``terminate`` kills its process."""
 
 
@@ -98,7 +98,7 @@ class Revoking:
             if numbers:
                 found += len(numbers)
                 seat.executor.give_back(numbers)
-        self.chase()
+        self.enforce()
         return found
 
     def tell(self, command: Command) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ class Revoking:
         said = said_of(held, self._standing)
         return None if said is None else evidence_of(said)
 
-    def chase(self) -> None:
+    def enforce(self) -> None:
         """End what runs and was revoked; called now and then while there is any."""
         if not self._chased:
             return
@@ -139,7 +139,7 @@ class Revoking:
             if not why.cancelled:  # once: it may be cleaning up
                 why.cancelled = True
                 executor.cancel(held.number, "revoked")
-            if not may_kill or now - why.since < _PATIENCE:
+            if not may_kill or now - why.since < _CANCEL_TIMEOUT:
                 return
         elif not may_kill:
             _log.info(

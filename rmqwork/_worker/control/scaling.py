@@ -12,7 +12,7 @@ from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork.errors import ConfigurationError
 
 _log = logging.getLogger("rmqwork.worker")
-_MOST: Final = {"processes": 1000, "concurrency": 10_000, "async_concurrency": 1_000_000}
+_MAX_NUMBERS: Final = {"processes": 1000, "concurrency": 10_000, "async_concurrency": 1_000_000}
 _LANES: Final = {"concurrency": "thread", "async_concurrency": "async"}
 
 
@@ -26,7 +26,7 @@ def scaled(plan: WorkerSpec, wanted: Mapping[str, Any]) -> WorkerSpec:
     Raises:
         ConfigurationError: a number out of its range.
     """
-    for name, most in _MOST.items():
+    for name, most in _MAX_NUMBERS.items():
         value = wanted.get(name)
         if value is None:
             continue

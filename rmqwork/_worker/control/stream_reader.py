@@ -138,7 +138,7 @@ class StreamReader:
         else:
             self._say([reading.mark])
             await self._until_read(reading)
-        self._say(reading.standing.fading())
+        self._say(reading.standing.pauses_to_refresh())
         await reading.ended.wait()
 
     async def _read(self, link: Link) -> _Reading:
@@ -170,7 +170,7 @@ class StreamReader:
     def _say(self, commands: list[Command]) -> None:
         if commands and self._publisher is not None:
             publications = [command.publication() for command in commands]
-            self._publisher.submit(Batch(publications, _SAY_TIMEOUT, expendable=True))
+            self._publisher.submit(Batch(publications, _SAY_TIMEOUT, best_effort=True))
 
     def _off(self, error: Exception) -> None:
         """Control cannot be had; the worker works without it."""

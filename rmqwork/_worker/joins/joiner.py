@@ -47,7 +47,7 @@ _log = logging.getLogger("rmqwork.worker.settling")
 _HELLO: Final = "rmqwork.join.hello"
 """The ``type`` of a message that only asks whether there is a shard to take it."""
 _FIRST_LOOK: Final = 0.5
-_LOOK_EVERY: Final = 60.0
+_CHECK_INTERVAL: Final = 60.0
 _TICK: Final = 1.0
 _CLOSE_TIMEOUT: Final = 2.0
 _PATIENT: Final = 6
@@ -157,12 +157,12 @@ class Joiner:
         wait = _FIRST_LOOK
         while self._consumption is None and not self._closed:
             await asyncio.sleep(wait)
-            wait = _LOOK_EVERY
+            wait = _CHECK_INTERVAL
             # A passive declare would be an error in the broker's log; this is merely returned.
             headers = {names.JOIN: join_messages.Kind.FENCE.value}
             name = join_queues.names()[0]
             look = Publication("", name, b"{}", uuid7(), _HELLO, headers)
-            batch = Batch([look], _LOOK_EVERY, expendable=True)
+            batch = Batch([look], _CHECK_INTERVAL, best_effort=True)
             self._publisher.submit(batch)
             with contextlib.suppress(Exception):
                 if await asyncio.wrap_future(batch.future) == [None]:

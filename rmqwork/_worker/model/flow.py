@@ -10,10 +10,10 @@ from typing import Final
 
 HORIZON: Final = 0.1
 """Seconds of work that may wait in this worker."""
-MOST_PREFETCH: Final = 2000
+MAX_PREFETCH: Final = 2000
 _TO_CHOOSE_FROM: Final = 2
 _AHEAD_HORIZON: Final = 0.01
-_MOST_AHEAD: Final = 64
+_MAX_AHEAD: Final = 64
 _FADE: Final = 0.9
 _GROW: Final = 1.5
 _SHRINK: Final = 0.4
@@ -33,7 +33,7 @@ def wanted_prefetch(slots: int, rate: float, mixed: bool = False) -> int:
             queues could not be served by their order, and one lane's tasks would hide the other's.
     """
     headroom = max(_TO_CHOOSE_FROM if mixed else 0, round(rate * HORIZON))
-    return max(1, min(MOST_PREFETCH, slots + headroom))
+    return max(1, min(MAX_PREFETCH, slots + headroom))
 
 
 def changed_prefetch(current: int, wanted: int) -> int | None:
@@ -55,7 +55,7 @@ def ahead(slots: int, duration: float | None) -> int:
     """
     if duration is None:
         return 0
-    return min(_MOST_AHEAD, int(_AHEAD_HORIZON * slots / max(duration, 1e-5)))
+    return min(_MAX_AHEAD, int(_AHEAD_HORIZON * slots / max(duration, 1e-5)))
 
 
 class Average:

@@ -11,7 +11,7 @@ from rmqwork._worker.model.plan import CONSUMER_TIMEOUT, WorkerSpec
 
 EVERY: Final = 5.0
 """Seconds between two questions."""
-PATIENCE: Final = 60.0
+ANSWER_TIMEOUT: Final = 60.0
 """Seconds in which an executor without tasks must answer."""
 
 
@@ -30,14 +30,14 @@ class Asked(Protocol):
         ...
 
 
-def patience_with_tasks(plan: WorkerSpec) -> float:
+def answer_timeout(plan: WorkerSpec) -> float:
     """Seconds in which an executor that runs tasks must answer. A task may hold the GIL in C code
     for as long as it is allowed to run; without a limit, until the broker takes its message back.
     """
     queues = {queue for queue, _ in plan.queues}
     limits = [limit_of(task) for task in plan.manifest.tasks.values() if task.queue in queues]
     longest = max((limit or CONSUMER_TIMEOUT for limit in limits), default=0.0)
-    return longest + PATIENCE
+    return longest + ANSWER_TIMEOUT
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class LivenessCheck:
 
     def _patience(self, one: Asked) -> float:
         running: Collection[int] = one.started()
-        return self._with_tasks if running else PATIENCE
+        return self._with_tasks if running else ANSWER_TIMEOUT
 
     def answered(self, one: Asked) -> None:
         """It has answered."""

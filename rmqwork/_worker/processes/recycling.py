@@ -18,7 +18,7 @@ from rmqwork._config.sizes import show_size
 from rmqwork._worker.processes.executor import Executor, State
 
 _log = logging.getLogger("rmqwork.worker.processes")
-_LOOK_EVERY: Final = 1.0
+_CHECK_INTERVAL: Final = 1.0
 _LEAVING_MOST: Final = 30.0
 """Seconds that an executor may take to leave after its last task (its lifespan ends, `atexit`)."""
 _RETRY: Final = 10.0
@@ -73,7 +73,7 @@ class Recycling:
         now = self.clock()
         if now < self._next_look:
             return
-        self._next_look = now + _LOOK_EVERY
+        self._next_look = now + _CHECK_INTERVAL
         for executor in executors:
             if self.max_memory is not None and executor.pid not in (None, os.getpid()):
                 self._weigh(executor, self.max_memory)

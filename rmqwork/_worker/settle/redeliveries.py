@@ -19,14 +19,14 @@ from rmqwork._worker.model.held import HeldDelivery, Key
 from rmqwork._worker.policy.decide import Ack, Decision
 from rmqwork.types import SettleChannel
 
-_MOST: Final = 20_000
+_MAX_REMEMBERED: Final = 20_000
 _V = TypeVar("_V")
 
 
 class RedeliveryMemory:
     """Acks without proof, outcomes without a channel, and runs without a delivery."""
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MAX_REMEMBERED) -> None:
         self._most = most
         self._unproven: dict[SettleChannel, list[HeldDelivery]] = {}
         self._outcomes: OrderedDict[Key, Decision] = OrderedDict()

@@ -67,7 +67,7 @@ class ProgressReplies:
         for held, words in told.items():
             # Nobody looks at what becomes of it: the next word, or the result, says more.
             word = reply(held, record.started(*words))
-            self._publisher.submit(Batch(word, _TIMEOUT, expendable=True))
+            self._publisher.submit(Batch(word, _TIMEOUT, best_effort=True))
 
 
 class FailureWriter:

@@ -65,13 +65,13 @@ def test_a_pause_far_back_in_the_stream_is_said_again_and_never_undoes_a_resume(
     standing = ControlState()
     standing.take(pause, 1)
     standing.take(said("mark"), 5000)
-    assert standing.fading() == []
+    assert standing.pauses_to_refresh() == []
     standing.take(said("mark"), 20_000)
 
-    (again,) = standing.fading()
+    (again,) = standing.pauses_to_refresh()
     assert (again.id, again.what) == (pause.id, {"queue": "a", "again": True})
     standing.take(again, 20_001)
-    assert standing.fading() == []
+    assert standing.pauses_to_refresh() == []
     assert standing.paused == {"a": again}
 
     standing.take(said("resume", queue="a"), 20_002)

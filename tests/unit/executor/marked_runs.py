@@ -1,4 +1,4 @@
-"""Runs whose marks are looked at from their runner and their outlet."""
+"""Runs whose marks are looked at from their runner and their writer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rmqwork.types import Success
 
 
 class MarksHarness:
-    """A runner and an outlet that look at the marks whenever they are called."""
+    """A runner and an writer that look at the marks whenever they are called."""
 
     def __init__(self) -> None:
         fd = create(2)

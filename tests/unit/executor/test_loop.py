@@ -17,7 +17,7 @@ async def test_so_does_the_loop(ends):
     inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskLoop(
-        1, 1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set
+        1, 1, runner=stage, inbox=inbox, writer=stage, marks=stage.marks, ended=ended.set
     ).start()
     await asyncio.wait_for(ended.wait(), 5)
 
@@ -36,7 +36,7 @@ async def test_outcomes_of_one_turn_of_the_loop_go_together(ends):
         0,
         runner=stage,
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
-        outlet=stage,
+        writer=stage,
         marks=stage.marks,
         ended=ended.set,
     ).start()
@@ -61,7 +61,7 @@ async def test_the_loop_tells_whose_cancellation_it_was(ends):
         0,
         runner=stage,
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
-        outlet=stage,
+        writer=stage,
         marks=stage.marks,
         ended=ended.set,
     )
@@ -83,7 +83,7 @@ async def test_what_is_cancelled_before_its_first_step_is_reported(ends):
         0,
         runner=stage,
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
-        outlet=stage,
+        writer=stage,
         marks=stage.marks,
         ended=ended.set,
     )

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from rmqwork._executor.control_writer import ControlWriter
-from rmqwork._executor.pipe_publisher import PATIENCE, PipePublisher
+from rmqwork._executor.pipe_publisher import ANSWER_TIMEOUT, PipePublisher
 from rmqwork._executor.process import EXIT_WORKER_GONE
 from rmqwork._worker.ipc.wire import READ_SIZE, Unpacker, publication_of, published_message
 from rmqwork.errors import ConfigurationError, PublishError, PublishTimeout, Unroutable
@@ -43,8 +43,8 @@ def requests(sock: socket.socket, count: int) -> list[tuple]:
 
 
 def test_a_publish_returns_on_the_workers_confirm(ends):
-    sock, outlet = ends
-    publisher = PipePublisher(outlet)
+    sock, writer = ends
+    publisher = PipePublisher(writer)
 
     future = publisher.submit([publication("a"), publication("b")], 30.0)
     ((kind, number, values, timeout),) = requests(sock, 1)
@@ -64,8 +64,8 @@ def test_a_publish_returns_on_the_workers_confirm(ends):
 
 
 def test_many_threads_and_an_event_loop_get_their_own_answers(ends):
-    sock, outlet = ends
-    publisher = PipePublisher(outlet)
+    sock, writer = ends
+    publisher = PipePublisher(writer)
     results: dict[str, str] = {}
 
     def publish(name: str) -> None:
@@ -94,8 +94,8 @@ def test_many_threads_and_an_event_loop_get_their_own_answers(ends):
 
 
 def test_a_configuration_error_is_raised_by_the_future(ends):
-    sock, outlet = ends
-    publisher = PipePublisher(outlet)
+    sock, writer = ends
+    publisher = PipePublisher(writer)
     future = publisher.submit([publication("a")], 1.0)
     ((_, number, _, _),) = requests(sock, 1)
 
@@ -106,14 +106,14 @@ def test_a_configuration_error_is_raised_by_the_future(ends):
 
 
 def test_without_an_answer_it_ends_soon_after_its_timeout_and_a_late_answer_is_ignored(ends):
-    sock, outlet = ends
-    publisher = PipePublisher(outlet)
+    sock, writer = ends
+    publisher = PipePublisher(writer)
     future = publisher.submit([publication("a")], 1.0)
     ((_, number, _, _),) = requests(sock, 1)
 
     publisher.expire(time.monotonic() + 1.0)
     assert not future.done()
-    publisher.expire(time.monotonic() + 1.0 + PATIENCE)
+    publisher.expire(time.monotonic() + 1.0 + ANSWER_TIMEOUT)
     publisher.published(number, [None])
 
     (error,) = future.result(0)
@@ -122,8 +122,8 @@ def test_without_an_answer_it_ends_soon_after_its_timeout_and_a_late_answer_is_i
 
 
 def test_when_the_worker_is_gone_pending_and_new_publishes_fail(ends):
-    _, outlet = ends
-    publisher = PipePublisher(outlet)
+    _, writer = ends
+    publisher = PipePublisher(writer)
     pending = publisher.submit([publication("a")], 30.0)
 
     publisher.abandon("the worker process is gone")
@@ -139,10 +139,10 @@ def test_when_the_worker_is_gone_pending_and_new_publishes_fail(ends):
 
 def test_in_a_process_that_a_task_forks_it_says_so():
     ours, theirs = socket.socketpair()
-    outlet = ControlWriter(theirs, _leave)
-    publisher = PipePublisher(outlet)
+    writer = ControlWriter(theirs, _leave)
+    publisher = PipePublisher(writer)
 
-    outlet.close_after_fork()
+    writer.close_after_fork()
 
     with pytest.raises(PublishError, match="forked by a task"):
         publisher.submit([publication("a")], 30.0)

@@ -14,7 +14,7 @@ def test_a_thread_marks_before_user_code_and_unmarks_after_the_report(ends):
     inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskThreads(
-        1, runner=stage, inbox=inbox, outlet=stage, marks=stage.marks, ended=ended.set
+        1, runner=stage, inbox=inbox, writer=stage, marks=stage.marks, ended=ended.set
     ).start()
 
     assert ended.wait(5)

@@ -42,7 +42,7 @@ def test_what_is_compressed_may_be_longer_than_the_limit():
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch):
-    monkeypatch.setattr("rmqwork._messages.compression.MOST", 3 << 20)
+    monkeypatch.setattr("rmqwork._messages.compression.MAX_SIZE", 3 << 20)
     body = compress(bytes(4 << 20))
     assert len(body) < 1000
     with pytest.raises(InvalidMessage, match="more than 3,145,728 bytes"):

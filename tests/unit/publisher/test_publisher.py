@@ -535,8 +535,8 @@ async def test_many_batches_leave_at_once_whatever_one_of_them_does(
 async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector):
     connector.answer = None
     publisher = Publisher(connector, PLAN, "test", clock=QuickClock())
-    expendable = Batch([publication(), publication()], 60, expendable=True)
-    publisher.submit(expendable)
+    best_effort = Batch([publication(), publication()], 60, best_effort=True)
+    publisher.submit(best_effort)
     future = submit(publisher, publication())
     await auntil(lambda: publisher.connected and len(connector.channel.open) == 3)
 
@@ -545,7 +545,7 @@ async def test_close_does_not_count_what_nobody_misses(connector: FakeConnector)
 
     assert all(
         isinstance(error, PublishError)
-        for ended in (expendable.future, future)
+        for ended in (best_effort.future, future)
         for error in ended.result(0)
     )
 

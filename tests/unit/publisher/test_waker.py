@@ -1,4 +1,4 @@
-"""The bell that wakes the publisher's loop."""
+"""The waker that wakes the publisher's loop."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.waiting import auntil
 
 async def test_many_rings_are_one_call():
     calls: list[str] = []
-    bell = LoopWaker(
+    waker = LoopWaker(
         asyncio.get_running_loop(), lambda: calls.append(threading.current_thread().name)
     )
 
     for _ in range(1000):
-        bell.ring()
+        waker.ring()
     await auntil(lambda: bool(calls))
     await turns()  # in each the loop looks at its sockets: another ring would be heard
-    bell.close()
+    waker.close()
 
     assert calls == [threading.current_thread().name]
 
@@ -35,13 +35,13 @@ async def test_a_ring_during_the_answer_is_heard():
     def answer() -> None:
         calls.append(1)
         if len(calls) < 3:
-            bell.ring()
+            waker.ring()
 
-    bell = LoopWaker(asyncio.get_running_loop(), answer)
-    bell.ring()
+    waker = LoopWaker(asyncio.get_running_loop(), answer)
+    waker.ring()
 
     await auntil(lambda: len(calls) == 3)
-    bell.close()
+    waker.close()
 
 
 async def test_nothing_that_threads_put_in_is_left_behind():
@@ -53,12 +53,12 @@ async def test_nothing_that_threads_put_in_is_left_behind():
         while inbox:
             taken.append(inbox.popleft())
 
-    bell = LoopWaker(asyncio.get_running_loop(), answer)
+    waker = LoopWaker(asyncio.get_running_loop(), answer)
 
     def put() -> None:
         for number in range(2000):
             inbox.append(number)
-            bell.ring()
+            waker.ring()
 
     threads = [threading.Thread(target=put) for _ in range(4)]
     for thread in threads:
@@ -66,15 +66,15 @@ async def test_nothing_that_threads_put_in_is_left_behind():
     await auntil(lambda: len(taken) == 8000, "all to be taken", 30)
     for thread in threads:
         thread.join()
-    bell.close()
+    waker.close()
 
 
 async def test_a_closed_bell_is_silent_and_leaves_no_descriptor():
     before = len(os.listdir("/proc/self/fd"))
-    bell = LoopWaker(asyncio.get_running_loop(), lambda: pytest.fail("it was closed"))
-    bell.close()
+    waker = LoopWaker(asyncio.get_running_loop(), lambda: pytest.fail("it was closed"))
+    waker.close()
 
-    bell.ring()
+    waker.ring()
     await asyncio.sleep(0.01)
 
     assert len(os.listdir("/proc/self/fd")) == before

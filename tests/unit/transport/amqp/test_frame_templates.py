@@ -110,7 +110,7 @@ def test_a_usual_message_is_encoded_once_a_kind():
         {"message_id": "short"},
         {"message_id": "ü" * 36},
         {"body": b""},
-        {"body": b"x" * (frame_templates._MOST + 1)},
+        {"body": b"x" * (frame_templates._MAX_SIZE + 1)},
         {"correlation_id": "c"},
         {"type": frame_templates._PLACE},
     ],
@@ -152,7 +152,7 @@ def test_what_cannot_be_encoded_is_said_each_time():
             made.fill(usual(), frames)
 
 
-def test_the_moulds_are_bounded():
+def test_the_templates_are_bounded():
     made = FrameTemplates(CHANNEL, BODY_MAX)
 
     for second in range(frame_templates._KEPT + 10):

@@ -75,7 +75,7 @@ async def test_a_coroutine_is_cancelled_once_and_its_end_is_a_revocation(
     held = await harness.send("shop.loop", "async", "a")
 
     revoking.adopt(revoked("a"))
-    revoking.chase()
+    revoking.enforce()
 
     assert harness.executor.cancelled == [(held.number, "revoked")]
     outcome = revoking.ended(held)
@@ -97,11 +97,11 @@ async def test_a_coroutine_that_does_not_end_is_killed_after_its_patience_if_tha
     held = await harness.send("shop.loop", "async", "a")
     revoking.adopt(revoked("a", terminate=terminate))
     now[0] += 1.9
-    revoking.chase()
+    revoking.enforce()
     assert harness.pool.killed == []
 
     now[0] += 0.2
-    revoking.chase()
+    revoking.enforce()
 
     assert [number for _, number, _ in harness.pool.killed] == [held.number] * terminate
 
@@ -112,7 +112,7 @@ async def test_an_isolated_task_is_killed_with_its_process(
     held = await harness.send("shop.isolated", "thread", "a")
 
     revoking.adopt(revoked("a"))
-    revoking.chase()
+    revoking.enforce()
 
     ((executor, number, outcome),) = harness.pool.killed
     assert (executor, number, outcome.reason) == (harness.executor, held.number, Reason.REVOKED)
@@ -124,7 +124,7 @@ async def test_a_task_in_a_thread_runs_on_unless_it_is_to_be_killed(
     caplog.set_level(logging.INFO, "rmqwork.worker.control")
     held = await harness.send("shop.thread", "thread", "a")
     revoking.adopt(revoked("a"))
-    revoking.chase()
+    revoking.enforce()
     assert harness.pool.killed == []
     assert caplog.text.count("runs on in its thread") == 1
 
@@ -141,7 +141,7 @@ async def test_what_has_ended_meanwhile_is_not_chased(
     harness.dispatcher.take(harness.executor, held.number)
     harness.executor.running.add(held.number)
 
-    revoking.chase()
+    revoking.enforce()
 
     assert harness.pool.killed == []
     assert revoking.ended(held) is None

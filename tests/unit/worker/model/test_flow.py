@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmqwork._worker.model.flow import (
-    MOST_PREFETCH,
+    MAX_PREFETCH,
     Average,
     Throughput,
     ahead,
@@ -18,7 +18,7 @@ from rmqwork._worker.model.flow import (
 
 @pytest.mark.parametrize(
     ("slots", "rate", "wanted"),
-    [(8, 0, 8), (8, 10, 9), (8, 1000, 108), (1, 0.1, 1), (16, 1e9, MOST_PREFETCH)],
+    [(8, 0, 8), (8, 10, 9), (8, 1000, 108), (1, 0.1, 1), (16, 1e9, MAX_PREFETCH)],
 )
 def test_prefetch_is_capacity_and_a_tenth_of_a_second(slots: int, rate: float, wanted: int):
     assert wanted_prefetch(slots, rate) == wanted
@@ -31,10 +31,10 @@ def test_something_is_here_to_choose_from_where_there_is_a_choice():
 
 @given(st.integers(0, 10_000), st.floats(0, 1e9))
 def test_prefetch_has_bounds(slots: int, rate: float):
-    assert 1 <= wanted_prefetch(slots, rate) <= MOST_PREFETCH
+    assert 1 <= wanted_prefetch(slots, rate) <= MAX_PREFETCH
 
 
-@given(st.integers(1, MOST_PREFETCH), st.integers(1, MOST_PREFETCH))
+@given(st.integers(1, MAX_PREFETCH), st.integers(1, MAX_PREFETCH))
 def test_prefetch_changes_only_when_it_is_worth_it(current: int, wanted: int):
     change = changed_prefetch(current, wanted)
 

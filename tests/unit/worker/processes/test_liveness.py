@@ -7,10 +7,10 @@ from rmqwork._config.manifest import Manifest
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork._worker.model.plan import CONSUMER_TIMEOUT, worker_spec
 from rmqwork._worker.processes.liveness import (
+    ANSWER_TIMEOUT,
     EVERY,
-    PATIENCE,
     LivenessCheck,
-    patience_with_tasks,
+    answer_timeout,
 )
 
 
@@ -44,16 +44,16 @@ def test_a_worker_is_given_up_when_no_executor_answers() -> None:
     pulse, one, other = LivenessCheck(600), Asked(1), Asked(2)
     pulse.beat([one, other], 0)
     pulse.answered(other)
-    pulse.beat([one, other], PATIENCE + 1)
-    assert pulse.silent == {1: PATIENCE + 1}
+    pulse.beat([one, other], ANSWER_TIMEOUT + 1)
+    assert pulse.silent == {1: ANSWER_TIMEOUT + 1}
     assert pulse.alive
 
-    pulse.beat([one, other], 2 * PATIENCE + 3)
+    pulse.beat([one, other], 2 * ANSWER_TIMEOUT + 3)
     assert set(pulse.silent) == {1, 2}
     assert not pulse.alive
 
     pulse.answered(one)
-    pulse.beat([one, other], 2 * PATIENCE + 4)
+    pulse.beat([one, other], 2 * ANSWER_TIMEOUT + 4)
     assert pulse.alive
 
 
@@ -82,5 +82,5 @@ def test_the_patience_follows_from_the_limits_of_the_workers_own_tasks() -> None
     manifest = Manifest.from_dict(app.manifest())
     both = worker_spec(WorkerOptions("x:app"), manifest)
     one = worker_spec(WorkerOptions("x:app", queues=[("q", None)]), manifest)
-    assert patience_with_tasks(one) == 100 + PATIENCE
-    assert patience_with_tasks(both) == CONSUMER_TIMEOUT + PATIENCE
+    assert answer_timeout(one) == 100 + ANSWER_TIMEOUT
+    assert answer_timeout(both) == CONSUMER_TIMEOUT + ANSWER_TIMEOUT
