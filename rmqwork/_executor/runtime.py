@@ -147,6 +147,7 @@ class ExecutorRuntime:
         await asyncio.wait((both, abandoned), return_when=asyncio.FIRST_COMPLETED)
         both.cancel()
         abandoned.cancel()
+        await asyncio.to_thread(runner.close)
 
     def cancel_left(self) -> None:
         """Cancel what still runs on the event loop, when nothing is served any more."""

@@ -85,6 +85,11 @@ class TaskRunner:
         if self._keeper is not None:
             self.keep = keeping(self._keeper, lambda name: name not in plans or plans[name].kept)
 
+    def close(self) -> None:
+        """Close the store of results, if there is one; a later result opens it again."""
+        if self._keeper is not None:
+            self._keeper.close()
+
     def prepare(self, message: tuple[Any, ...]) -> Prepared | Failure:
         """Decode and validate a delivery.
 

@@ -66,6 +66,7 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
     await worker.joins.close()
     await worker.consumption.close()
     left = await _disconnect(worker)
+    worker.kept.close()
     for held in worker.unfinished:
         _log.warning(
             "handed back unfinished: %s (%s, queue %s)",

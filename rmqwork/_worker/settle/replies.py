@@ -109,6 +109,13 @@ class FailureWriter:
         """Write failures of tasks, by id."""
         return asyncio.get_running_loop().run_in_executor(self._threads, self._write, failures)
 
+    def close(self) -> None:
+        """Close the store, when nothing is written any more."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._keeper is not None:
+            self._keeper.close()
+
     def _write(self, failures: Mapping[str, Failure]) -> None:
         for task_id, failure in failures.items():
             if self._keeper is not None:

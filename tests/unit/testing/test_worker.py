@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +118,48 @@ def test_a_result_made_by_hand_knows_no_app():
 def test_the_names_of_the_control_streams_are_taken():
     with pytest.raises(ConfigurationError, match="taken by rmqwork"):
         App("a", queues=[Queue("rmqwork.control")]).topology()
+
+
+def test_the_store_of_results_is_closed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open: list[object] = []
+
+    class Connection(sqlite3.Connection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            left_open.append(self)
+
+        def close(self) -> None:
+            left_open.remove(self)
+            super().close()
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3.dbapi2,
+        "connect",
+        lambda *args, **kwargs: connect(*args, **kwargs, factory=Connection),
+    )
+    app = App(
+        "stored",
+        broker="memory://",
+        queues=["q"],
+        default_queue="q",
+        results=f"sqlite:///{tmp_path / 'results'}",
+    )
+
+    @app.task
+    def fail(x: int) -> int:
+        raise ValueError(x)
+
+    @app.task
+    def after(x: int) -> int:
+        return x
+
+    with app.test_worker() as worker:
+        (fail.s(1) | after.s()).delay()
+        worker.wait_until_idle()
+        assert left_open
+    app.close()
+
+    assert left_open == []

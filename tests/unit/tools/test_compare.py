@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import require_program
 from tools.compare.__main__ import chosen
 from tools.compare.builds import BuildFailed, commit, locked, working_tree
 from tools.compare.measures import MEASURES, Measure
@@ -249,6 +250,7 @@ def test_wrong_options_are_named(only, sizes, error):
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with one commit."""
+    require_program("git", "git")
     root = tmp_path / "repository"
     root.mkdir()
     (root / ".gitignore").write_text("ignored\n")
