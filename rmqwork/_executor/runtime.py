@@ -118,7 +118,8 @@ class ExecutorRuntime:
 
     async def _serve(self, app: Any, state: object) -> None:
         """Run tasks until both inboxes have ended and what was started is reported."""
-        ended = asyncio.Semaphore(0)
+        # Events, for an end may be told more than once.
+        threads_ended, loop_ended = asyncio.Event(), asyncio.Event()
         runner = app.runner(state, stopping=self._stopping, progress=self._progress)
         threads = self._task_threads = TaskThreads(
             self._assignment.threads,
@@ -126,7 +127,7 @@ class ExecutorRuntime:
             inbox=self._thread_inbox,
             writer=self.writer,
             marks=self._marks,
-            ended=lambda: self._in_loop(ended.release),
+            ended=lambda: self._in_loop(threads_ended.set),
             keep=runner.keep,
         )
         task_loop = self._task_loop = TaskLoop(
@@ -136,13 +137,13 @@ class ExecutorRuntime:
             inbox=self._async_inbox,
             writer=self.writer,
             marks=self._marks,
-            ended=ended.release,
+            ended=loop_ended.set,
             keep=runner.keep,
         )
         threads.start()
         task_loop.start()
         self.writer.send((("ready", os.getpid()),))
-        both = asyncio.ensure_future(_acquire_twice(ended))
+        both = asyncio.gather(threads_ended.wait(), loop_ended.wait())
         abandoned = asyncio.ensure_future(self._abandoned.wait())
         await asyncio.wait((both, abandoned), return_when=asyncio.FIRST_COMPLETED)
         both.cancel()
@@ -226,11 +227,6 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _acquire_twice(ended: asyncio.Semaphore) -> None:
-    await ended.acquire()
-    await ended.acquire()
 
 
 class EnteredLifespan:

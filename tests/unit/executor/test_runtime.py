@@ -115,6 +115,41 @@ def test_it_runs_tasks_of_both_kinds_and_ends_when_no_more_come(app: App) -> Non
         assert not harness.broken.is_set()
 
 
+def test_a_thread_that_runs_is_waited_for_however_often_the_loop_sees_its_end(app: App) -> None:
+    started, left, left_early = threading.Event(), threading.Event(), list[bool]()
+
+    @app.lifespan
+    @contextmanager
+    def database() -> Iterator[None]:
+        yield
+        left.set()
+
+    @app.task
+    def work() -> None:
+        started.set()
+        left_early.append(left.wait(0.5))
+
+    with running(app) as harness:
+        # Given a task that runs in the only thread
+        harness.message("ready")
+        harness.by_threads.sendall(pack([delivery(1, "shop.work")]))
+        assert started.wait(DEADLINE)
+
+        # When the executor is to leave, and reads the end of the loop's socket, then the threads'
+        harness.control.sendall(pack([("exit",)]))
+        for ended in (harness.by_loop, harness.by_threads):
+            ended.shutdown(socket.SHUT_WR)
+            for number in range(2):
+                harness.control.sendall(pack([("ping", number)]))
+                harness.message("pong")
+
+        # Then it leaves after the task
+        assert harness.message("o")[1:3] == (1, "s")
+        assert left_early == [False]
+        harness.control.shutdown(socket.SHUT_WR)
+        assert harness.joined() == 0
+
+
 def test_a_lifespan_that_fails_is_told(app: App) -> None:
     @app.lifespan
     @contextmanager
