@@ -25,8 +25,8 @@ class TaskLoop:
         tasks: how many run at once.
         first_slot: the first of so many start marks.
         runner: runs the tasks.
-        ended: called once when the worker process has closed the inbox and all that was started
-            has been reported.
+        ended: called when the worker process has closed the inbox and all that was started has
+            been reported; again at each `check_end` after that.
         keep: writes results into a store; None: there is none.
     """
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from rmqwork._admin.deadletters.api import DeadLetters
 from rmqwork._messages.dead_letter import DeadLetter, dead_letter
 from rmqwork._publisher.publisher import Batch, Publisher
 from rmqwork._topology.topology import Queue, app_declarations
@@ -19,6 +20,9 @@ TRACEBACK = """Traceback (most recent call last):
     raise ValueError(width)
 ValueError: {message}
 """
+
+COUNT = 12
+"""Dead letters of the fixture `letters`."""
 
 
 def headers(**changed: Any) -> dict[str, Any]:
@@ -77,3 +81,7 @@ async def taken(connector: Connector, queue: str) -> list[Delivery]:
     await channel.synced()
     await link.close()
     return found
+
+
+async def ids(letters: DeadLetters) -> list[str]:
+    return [letter.id or "" for letter in await letters.aread()]

@@ -11,12 +11,11 @@ from rmqwork import App, Retry
 from rmqwork._admin.deadletters.api import DeadLetters
 from rmqwork._admin.deadletters.selection import Selection
 from rmqwork._messages.history import steps
-from rmqwork._topology.topology import Queue
 from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.errors import ConfigurationError
 from rmqwork.testing.kit import memory
-from tests.unit.admin.deadletters.dead_letters import fill, published
+from tests.unit.admin.deadletters.dead_letters import fill, ids, published
 
 
 def test_a_step_that_is_replayed_goes_on_with_its_workflow() -> None:
@@ -64,35 +63,6 @@ def test_what_fails_again_after_a_replay_tells_of_both() -> None:
         assert [step.what for step in steps(letter.headers)] == ["ValueError: 1", "replayed"]
         (group,) = DeadLetters.of(app).groups()
         assert group.where.endswith("in fails")
-
-
-COUNT = 12
-
-
-@pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker("replaying")
-
-
-@pytest.fixture
-def connector(broker: MemoryBroker) -> MemoryConnector:
-    return MemoryConnector(broker)
-
-
-@pytest.fixture
-async def letters(connector: MemoryConnector) -> DeadLetters:
-    kinds = ("ValueError", "KeyError", "OSError")
-    await fill(
-        connector,
-        [published(n, rmqwork_error_type=kinds[n % 3]) for n in range(COUNT)],
-        Queue("q"),
-        Queue("p"),
-    )
-    return DeadLetters(connector, ["q"])
-
-
-async def ids(letters: DeadLetters) -> list[str]:
-    return [letter.id or "" for letter in await letters.aread()]
 
 
 async def test_groups_and_export(letters: DeadLetters) -> None:

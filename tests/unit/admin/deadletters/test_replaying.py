@@ -11,39 +11,10 @@ import pytest
 from rmqwork._admin.deadletters import replaying
 from rmqwork._admin.deadletters.api import DeadLetters
 from rmqwork._admin.deadletters.selection import Selection
-from rmqwork._topology.topology import Queue
 from rmqwork._transport.memory.broker import MemoryBroker
 from rmqwork._transport.memory.connector import MemoryConnector
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
-from tests.unit.admin.deadletters.dead_letters import fill, published, taken
-
-COUNT = 12
-
-
-@pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker("replaying")
-
-
-@pytest.fixture
-def connector(broker: MemoryBroker) -> MemoryConnector:
-    return MemoryConnector(broker)
-
-
-@pytest.fixture
-async def letters(connector: MemoryConnector) -> DeadLetters:
-    kinds = ("ValueError", "KeyError", "OSError")
-    await fill(
-        connector,
-        [published(n, rmqwork_error_type=kinds[n % 3]) for n in range(COUNT)],
-        Queue("q"),
-        Queue("p"),
-    )
-    return DeadLetters(connector, ["q"])
-
-
-async def ids(letters: DeadLetters) -> list[str]:
-    return [letter.id or "" for letter in await letters.aread()]
+from tests.unit.admin.deadletters.dead_letters import COUNT, fill, ids, published, taken
 
 
 async def test_one_kind_goes_and_the_others_stay_in_their_order(
