@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from rmqwork._results.migrations import LAYOUT, add_what_is_missing, layout_of, marker_row
@@ -73,6 +73,7 @@ class SqlStore:
         )
         self._lock = threading.Lock()
         self._made = False
+        self._closed = False
         self._clean_at = 0.0
 
     def put(self, key: str, body: bytes, ttl: float) -> None:
@@ -103,14 +104,24 @@ class SqlStore:
             connection.execute(self._table.delete().where(self._table.c.id.in_(list(keys))))
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; of those in use as soon as their transactions end."""
+        self._closed = True
         self._engine.dispose()
 
-    def _begin(self) -> Any:
+    @contextmanager
+    def _begin(self) -> Iterator[Any]:
         """A transaction; the first one finds the table made."""
         if not self._made:
             self._make_table()
-        return self._engine.begin()
+        pool = self._engine.pool
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        finally:
+            # `dispose` passes over connections in use: they come back to the pool of before.
+            if self._closed:
+                pool.dispose()
+                self._engine.dispose()
 
     def _make_table(self) -> None:
         with self._lock:
