@@ -51,6 +51,7 @@ def describe(app: App) -> list[dict[str, Any]]:
                 "task": name,
                 "queue": entry.queue,
                 "version": entry.version,
+                "aliases": list(entry.aliases),
                 "runs_in": "process" if entry.isolated else entry.kind,
                 "max_attempts": entry.max_attempts,
                 "time_limit": entry.time_limit,
@@ -63,9 +64,10 @@ def describe(app: App) -> list[dict[str, Any]]:
 
 def _cells(task: Mapping[str, Any]) -> list[object]:
     limits = [task["time_limit"], task["hard_time_limit"]]
-    name = task["task"] if task["version"] == 1 else f"{task['task']} (version {task['version']})"
+    notes = [f"version {task['version']}"] if task["version"] != 1 else []
+    notes += [f"was {alias}" for alias in task["aliases"]]
     return [
-        name,
+        f"{task['task']} ({', '.join(notes)})" if notes else task["task"],
         task["queue"] or "(by each message)",
         takes(task["schema"]),
         task["runs_in"],

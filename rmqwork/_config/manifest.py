@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rmqwork._config.settings import Settings
+from rmqwork._config.task_table import TaskTable
 from rmqwork._topology.kill_switch import KillSwitch
 from rmqwork._topology.topology import (
     Bind,
@@ -27,12 +28,13 @@ class TaskEntry:
         name: by which messages name it.
         kind: where it runs: in a thread, or on the event loop.
         queue: that its class or its decorator names; None = by the routes.
-        version: of its message class.
+        version: of its message class, or of its arguments.
         max_attempts: how often its policy lets it run; None = as its ``stop`` says.
         time_limit: seconds after which a run is stopped.
         hard_time_limit: seconds after which the process that runs it is killed.
         isolated: whether each run has a process of its own.
         ignore_result: whether nobody wants its result.
+        aliases: its former names, by which messages still find it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class TaskEntry:
     hard_time_limit: float | None = None
     isolated: bool = False
     ignore_result: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Manifest:
         queues: by name, in the order of the app.
         default_queue: where tasks without a queue go.
         declarations: of exchanges, queues and bindings, in order.
-        tasks: by name.
+        tasks: by name; look-ups by an alias find them, too.
     """
 
     app: str
@@ -119,8 +122,12 @@ class Manifest:
             queues={entry["name"]: _queue_entry(entry) for entry in values["queues"]},
             default_queue=values["default_queue"],
             declarations=[_declaration(plain) for plain in values["declarations"]],
-            tasks={entry["name"]: TaskEntry(**entry) for entry in values["tasks"]},
+            tasks=TaskTable(map(_task_entry, values["tasks"])),
         )
+
+
+def _task_entry(values: Mapping[str, Any]) -> TaskEntry:
+    return TaskEntry(**{**values, "aliases": tuple(values["aliases"])})
 
 
 def _queue_entry(values: Mapping[str, Any]) -> QueueEntry:

@@ -34,7 +34,7 @@ _NAME_BYTES: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class MessageInfo:
-    """What the class keywords of a `TaskMessage` say.
+    """What the class keywords of a `TaskMessage`, or the options of a function-style task, say.
 
     Args:
         name: the task's name.
@@ -123,22 +123,53 @@ class TaskMessage(BaseModel):
         Raises:
             ConfigurationError: no such version, or it has one already.
         """
-        info = cls.__rmqwork__
-        if not 1 <= from_version < info.version:
-            raise ConfigurationError(
-                f"{cls.__qualname__}.upcast({from_version}): the class has version {info.version}; "
-                f"an upcaster starts from 1 to {info.version - 1}"
-            )
-        if from_version in info.upcasters:
-            raise ConfigurationError(
-                f"{cls.__qualname__}.upcast({from_version}): that version has an upcaster already"
-            )
+        return upcaster_of(cls.__rmqwork__, from_version, cls.__qualname__, "the class")
 
-        def register(upcaster: Upcaster) -> Upcaster:
-            info.upcasters[from_version] = upcaster
-            return upcaster
 
-        return register
+def upcaster_of(
+    info: MessageInfo, from_version: int, where: str, what: str
+) -> Callable[[Upcaster], Upcaster]:
+    """The decorator that registers an upcaster.
+
+    Args:
+        info: of a message class, or of a function-style task.
+        from_version: from 1 to its version - 1.
+        where: its name in Python, for errors.
+        what: what has the version, for errors.
+
+    Raises:
+        ConfigurationError: no such version, or it has one already.
+    """
+    if not 1 <= from_version < info.version:
+        such = (
+            f"an upcaster starts from 1 to {info.version - 1}"
+            if info.version > 1
+            else ("give it version=2 where its fields change")
+        )
+        raise ConfigurationError(
+            f"{where}.upcast({from_version}): {what} has version {info.version}; {such}"
+        )
+    if from_version in info.upcasters:
+        raise ConfigurationError(
+            f"{where}.upcast({from_version}): that version has an upcaster already"
+        )
+
+    def register(upcaster: Upcaster) -> Upcaster:
+        info.upcasters[from_version] = upcaster
+        return upcaster
+
+    return register
+
+
+def check_version(version: object, where: str) -> int:
+    """The version, if messages can have it.
+
+    Raises:
+        ConfigurationError: it is no number from 1.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigurationError(f"{where}: version is a number from 1, not {version!r}")
+    return version
 
 
 def message_info(message: TaskMessage | type[TaskMessage]) -> MessageInfo:
@@ -186,8 +217,7 @@ def _info_of(where: str, keywords: dict[str, Any]) -> MessageInfo:
     queue, version = keywords.get("queue"), keywords.get("version", 1)
     if queue is not None and (not isinstance(queue, str) or not queue):
         raise ConfigurationError(f"class {where}: queue is the name of a queue, not {queue!r}")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigurationError(f"class {where}: version is a number from 1, not {version!r}")
+    version = check_version(version, f"class {where}")
     key = keywords.get("partition_key")
     check_key(key, f"class {where}")
     name = check_task_name(keywords["name"], f"class {where}")

@@ -173,21 +173,33 @@ class Seal:
         body: bytes,
         content_type: str | None,
         headers: Mapping[str, object],
+        *,
+        name_now: str | None = None,
     ) -> tuple[bytes, str | None]:
         """The body of a delivery, and its content type, if the seal is as it should be.
+
+        Args:
+            task: the name that the message has, which its seal is bound to.
+            task_id: of the message.
+            body: as it came.
+            content_type: as it came.
+            headers: as they came.
+            name_now: the name of the task that it finds, if that was renamed: what either of the
+                names requires is required.
 
         Raises:
             InvalidMessage: it is not.
         """
+        known_as = (task,) if name_now is None or name_now == task else (task, name_now)
         encrypted = headers.get(names.ENCRYPTED)
         if encrypted is not None:
             return self._decrypted(task, task_id, body, headers, str(encrypted)), _JSON
-        if self._required and _fits(task, self._encrypt):
+        if self._required and any(_fits(name, self._encrypt) for name in known_as):
             raise InvalidMessage(f"messages of {task!r} are encrypted, and this one is not")
         signature = headers.get(names.SIGNATURE)
         if signature is not None:
             self._check(task, task_id, headers, body, str(signature))
-        elif self._required and _fits(task, self._sign):
+        elif self._required and any(_fits(name, self._sign) for name in known_as):
             raise InvalidMessage(f"messages of {task!r} are signed, and this one is not")
         return body, content_type
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rmqwork._config.manifest import Manifest, QueueEntry, TaskEntry
 from rmqwork._config.settings import SettingsArguments, check_arguments
+from rmqwork._config.task_table import TaskTable
 from rmqwork._messages import codec
 from rmqwork._messages.routing import Router, Routes
 from rmqwork._publisher.sender import Sender
@@ -219,7 +220,7 @@ class App(Publishing):
             queues={name: QueueEntry.of(queue) for name, queue in self.queues.items()},
             default_queue=self.default_queue,
             declarations=self.topology(),
-            tasks={name: self._entry(task) for name, task in self.tasks.items()},
+            tasks=TaskTable(map(self._entry, self.tasks.values())),
         ).to_dict()
 
     def _entry(self, task: Task[..., Any]) -> TaskEntry:
@@ -234,6 +235,7 @@ class App(Publishing):
             hard_time_limit=options.hard_time_limit,
             isolated=options.isolated,
             ignore_result=options.ignore_result,
+            aliases=tuple(task.aliases),
         )
 
     def policy(self, task: Task[..., Any]) -> Retry | None:

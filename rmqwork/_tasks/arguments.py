@@ -11,7 +11,8 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 from typing_extensions import TypedDict
 
-from rmqwork._messages.message import TaskMessage, hidden_in
+from rmqwork._messages.codec import upcast
+from rmqwork._messages.message import MessageInfo, TaskMessage, hidden_in
 from rmqwork._messages.validation import explain, shortened
 from rmqwork._tasks.parameters import Argument
 from rmqwork.errors import ConfigurationError, InvalidMessage, UnknownTask
@@ -121,22 +122,29 @@ class ArgumentsBody:
 
     Args:
         arguments: its model.
+        info: the version of the arguments, and what brings older ones up to date.
     """
 
-    version = 1
-
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: Arguments, info: MessageInfo) -> None:
         self._arguments = arguments
+        self._info = info
+
+    @property
+    def version(self) -> int:
+        """The version of the arguments."""
+        return self._info.version
 
     def load(self, body: bytes, version: int) -> dict[str, Any]:
         """The arguments of a body; see `Body.load`."""
-        if version > 1:
-            raise UnknownTask(f"version {version} is newer than the one known here, 1")
         try:
+            if version != self._info.version:
+                body = upcast(self._info, body, version)
             return self._arguments.load(body)
         except ValidationError as error:
             raise InvalidMessage(explain(error)) from error
-        except Exception as error:  # a validator of the application
+        except (InvalidMessage, UnknownTask):
+            raise
+        except Exception as error:  # a validator or an upcaster of the application
             raise InvalidMessage(shortened(f"{type(error).__name__}: {error}")) from error
 
     def schema(self) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def make_task(
             f"{where}: write partition_key={options.partition_key!r} at class "
             f"{parameters.message.__name__}, so that whoever publishes it chooses alike"
         )
+    if parameters.message is not None and options.version is not None:
+        raise ConfigurationError(
+            f"{where}: write version={options.version} at class {parameters.message.__name__}, so "
+            "that whoever publishes it says the same"
+        )
+    if full_name in options.aliases:
+        raise ConfigurationError(
+            f"{where}: {full_name!r} is its name now; aliases are former names"
+        )
     check_field(options.partition_key, parameters.names, where)
     injector = None
     if parameters.dependants:

@@ -80,6 +80,8 @@ class TaskRunner:
             )
             for name, task in tasks.items()
         }
+        for task in tasks.values():
+            plans.update(dict.fromkeys(task.aliases, plans[task.name]))
         self._each: dict[str, RunPlan] = {}
         self.keep: Keep | None = None
         if self._keeper is not None:
@@ -109,7 +111,9 @@ class TaskRunner:
             return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text))
         try:
             if self._seal is not None:
-                body, kind = self._seal.open(task, task_id, body, kind, headers or NO_ARGUMENTS)
+                body, kind = self._seal.open(
+                    task, task_id, body, kind, headers or NO_ARGUMENTS, name_now=plan.name
+                )
             if kind != JSON or extras:
                 body = plain_body(body, kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from rmqwork._config.task_table import TaskTable
 from rmqwork._messages.message import TaskMessage, check_task_name
 from rmqwork._tasks.context import Context
 from rmqwork._tasks.declaring import make_task
@@ -53,7 +54,7 @@ class TaskRegistry:
 
     def __init__(self, name: str) -> None:
         self.name = check_task_name(name, f"{type(self).__name__}({name!r})")
-        self.tasks: dict[str, Task[..., Any]] = {}
+        self.tasks: TaskTable[Task[..., Any]] = TaskTable()
         self.overrides = Overrides()
 
     @property
@@ -95,6 +96,8 @@ class TaskRegistry:
         isolated: bool = False,
         ignore_result: bool = False,
         partition_key: str | None = None,
+        version: int | None = None,
+        aliases: Sequence[str] = (),
     ) -> TaskDecorator: ...
 
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -115,10 +118,12 @@ class TaskRegistry:
             ignore_result: whether nobody wants its result.
             partition_key: the parameter that chooses among the partitions of its queue (function
                 style).
+            version: of its arguments (function style); default 1. See `Task.upcast`.
+            aliases: its former names, by which messages still find it.
 
         Raises:
             ConfigurationError: the function, its name or an option cannot be used; or there is a
-                task of that name.
+                task of that name, or with that alias.
         """
         if function is not None:
             return self._declare(function, options, _locals_of_caller())
@@ -142,15 +147,23 @@ class TaskRegistry:
         """Add a task.
 
         Raises:
-            ConfigurationError: there is another of that name.
+            ConfigurationError: there is another of that name, or of one of its aliases.
         """
-        other = self.tasks.get(task.name)
-        if other is not None and other is not task and not _declared_again(other, task):
+        for name in (task.name, *task.aliases):
+            other = self.tasks.get(name)
+            if other is None or other is task or _declared_again(other, task):
+                continue
+            if name == task.name == other.name:
+                raise ConfigurationError(
+                    f"{type(self).__name__} {self.name!r}: there are two tasks named {name!r}: "
+                    f"{_place(other)} and {_place(task)}; give one of them another name="
+                )
             raise ConfigurationError(
-                f"{type(self).__name__} {self.name!r}: there are two tasks named {task.name!r}: "
-                f"{_place(other)} and {_place(task)}; give one of them another name="
+                f"{type(self).__name__} {self.name!r}: {name!r} is {_called(name, other)} of "
+                f"{_place(other)} and {_called(name, task)} of {_place(task)}; messages of that "
+                "name can go to one of them only"
             )
-        self.tasks[task.name] = task
+        self.tasks.add(task)
 
 
 def _locals_of_caller() -> Mapping[str, Any] | None:
@@ -167,6 +180,10 @@ def _declared_again(old: Task[..., Any], new: Task[..., Any]) -> bool:
     return (
         same and second.__module__ == "__main__" and (hasattr(sys, "ps1") or "get_ipython" in names)
     )
+
+
+def _called(name: str, task: Task[..., Any]) -> str:
+    return "the name" if task.name == name else "an alias"
 
 
 def _place(task: Task[..., Any]) -> str:

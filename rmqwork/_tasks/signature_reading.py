@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from rmqwork._canvas.remote import RemoteTask
 from rmqwork._canvas.spec import Chain, Group, Step, WorkflowSpec
-from rmqwork._messages.codec import dump_message
+from rmqwork._messages.codec import dump_message, upcast
 from rmqwork._messages.message import TaskMessage, message_info
 from rmqwork._messages.options import LINKS
 from rmqwork._messages.validation import explain
@@ -46,7 +46,7 @@ def of_message(registry: TaskRegistry, message: TaskMessage, immutable: bool) ->
     """The call of the task that a message names, whether its function is known here or not."""
     info = message_info(message)
     task = registry.tasks.get(info.name)
-    if task is not None:
+    if task is not None and task.name == info.name:  # not its alias: the class is the old one
         return Step(task, (message,), immutable=immutable)
     named = RemoteTask(registry.app, info.name, None, info.version, info.queue, info.partition_key)
     return Step(named, (), json.loads(dump_message(message)), immutable=immutable)
@@ -131,6 +131,8 @@ def _arguments(
     """The arguments of a call, of which the first ``positional`` (None: all) have no name."""
     if task.parameters.message is not None:
         return (() if is_open else (task.body.load(body, version),)), {}
+    if version != task.version:
+        body = upcast(task.info, body, version)
     try:
         found = task.filling.load(body)
     except ValidationError as error:

@@ -12,7 +12,13 @@ from rmqwork._canvas.links import merge, parse
 from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.ids import uuid7
-from rmqwork._messages.message import TaskMessage, message_info
+from rmqwork._messages.message import (
+    MessageInfo,
+    TaskMessage,
+    Upcaster,
+    message_info,
+    upcaster_of,
+)
 from rmqwork._messages.options import NO_OPTIONS, CallOptions
 from rmqwork._results.values import Returns
 from rmqwork._tasks.arguments import Arguments, ArgumentsBody, dump_arguments
@@ -23,7 +29,7 @@ from rmqwork._tasks.invocation import Invocation
 from rmqwork._tasks.parameters import Parameters
 from rmqwork._tasks.signature_methods import MakesSignatures
 from rmqwork._tasks.task_options import TaskOptions
-from rmqwork.errors import InvalidMessage
+from rmqwork.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -179,22 +185,59 @@ class Task(MakesSignatures[P, R]):
     @property
     def queue(self) -> str | None:
         """The queue that its message class or its ``@app.task`` names."""
-        message = self.parameters.message
-        return self.task_options.queue if message is None else message_info(message).queue
+        return self.info.queue
 
     @property
     def partition_key(self) -> str | None:
         """The field that its message class or its ``@app.task`` names for partitions."""
-        message = self.parameters.message
-        if message is None:
-            return self.task_options.partition_key
-        return message_info(message).partition_key
+        return self.info.partition_key
 
     @property
     def version(self) -> int:
-        """The version of its message class; 1 in the function style."""
+        """The version of its message class, or of its arguments."""
+        return self.info.version
+
+    @property
+    def aliases(self) -> Sequence[str]:
+        """Its former names."""
+        return self.task_options.aliases
+
+    @functools.cached_property
+    def info(self) -> MessageInfo:
+        """What its message class says, or its ``@app.task`` in the function style."""
+        message, options = self.parameters.message, self.task_options
+        if message is not None:
+            return message_info(message)
+        key = options.partition_key
+        return MessageInfo(self.name, options.queue, options.version or 1, partition_key=key)
+
+    def upcast(self, from_version: int) -> Callable[[Upcaster], Upcaster]:
+        """Register what turns the arguments of one version into those of the next::
+
+            @app.task(version=2)
+            def resize(url: str, width: int) -> None: ...
+
+            @resize.upcast(1)
+            def _(fields: dict[str, Any]) -> dict[str, Any]:
+                return {"width": fields.pop("size"), **fields}
+
+        A version without an upcaster is taken as it is; pydantic decides. A message class has its
+        own: `TaskMessage.upcast`.
+
+        Args:
+            from_version: from 1 to the task's version - 1.
+
+        Raises:
+            ConfigurationError: no such version, or it has one already; or the task takes a
+                message class.
+        """
         message = self.parameters.message
-        return 1 if message is None else message_info(message).version
+        if message is not None:
+            raise ConfigurationError(
+                f"task {self.name!r}: its versions are those of class {message.__name__}; write "
+                f"@{message.__name__}.upcast({from_version})"
+            )
+        return upcaster_of(self.info, from_version, self.__qualname__, "the task")
 
     @functools.cached_property
     def arguments(self) -> Arguments:
@@ -209,7 +252,9 @@ class Task(MakesSignatures[P, R]):
     def body(self) -> Body:
         """How its messages are read; see `arguments` for what may be raised."""
         message = self.parameters.message
-        return ArgumentsBody(self.arguments) if message is None else MessageBody(message)
+        if message is None:
+            return ArgumentsBody(self.arguments, self.info)
+        return MessageBody(message)
 
     @functools.cached_property
     def call(self) -> Invocation:
@@ -265,8 +310,10 @@ class Task(MakesSignatures[P, R]):
         if cls is None:
             values = self.arguments.bind(args, kwargs)
             body = dump_arguments(self.name, self.arguments, values)
-            options = self.task_options
-            return EncodedMessage(self.name, body, 1, options.queue, values, options.partition_key)
+            info = self.info
+            return EncodedMessage(
+                self.name, body, info.version, info.queue, values, info.partition_key
+            )
         if len(args) != 1 or kwargs:
             raise InvalidMessage(f"{self.name}: takes one {cls.__name__} and nothing else")
         return encode_message(self._own(args[0], cls))

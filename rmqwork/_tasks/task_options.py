@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rmqwork._messages.message import check_task_name, check_version
 from rmqwork._tasks.retry import Retry
 from rmqwork._topology.partitions import check_key
 from rmqwork.errors import ConfigurationError
@@ -23,6 +25,9 @@ class TaskOptions:
         ignore_result: whether nobody wants its result.
         partition_key: the parameter that chooses among the partitions of the queue (function
             style; a message class has its own).
+        version: of its arguments (function style; a message class has its own ``version``); None
+            = 1.
+        aliases: its former names, by which messages still find it.
 
     Raises:
         ConfigurationError: values that cannot be used.
@@ -35,6 +40,8 @@ class TaskOptions:
     isolated: bool = False
     ignore_result: bool = False
     partition_key: str | None = None
+    version: int | None = None
+    aliases: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         queue: object = self.queue
@@ -56,6 +63,15 @@ class TaskOptions:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} is True or False")
         check_key(self.partition_key, "@app.task")
+        if self.version is not None:
+            check_version(self.version, "@app.task")
+        object.__setattr__(self, "aliases", _aliases(self.aliases))
+
+
+def _aliases(given: object) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"aliases is a list of the task's former names, not {given!r}")
+    return tuple(dict.fromkeys(check_task_name(name, "aliases") for name in given))
 
 
 def _is_above_0(value: object) -> bool:

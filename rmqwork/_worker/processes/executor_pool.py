@@ -100,7 +100,8 @@ class ExecutorPool:
         self._condemned: dict[Executor, tuple[int, Outcome]] = {}
         self._limits = {
             name: task.hard_time_limit
-            for name, task in plan.manifest.tasks.items()
+            for task in plan.manifest.tasks.values()
+            for name in (task.name, *task.aliases)
             if task.hard_time_limit is not None
         }
         self.recycling = Recycling(

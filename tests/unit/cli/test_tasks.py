@@ -29,7 +29,9 @@ class Resize(TaskMessage, name="images.resize", queue="high_priority", version=3
     format: Literal["png", "jpeg"] = "png"
     note: str | None = None
 
-@app.task(retry=Retry(max_attempts=5), time_limit=30, hard_time_limit=60)
+@app.task(
+    retry=Retry(max_attempts=5), time_limit=30, hard_time_limit=60, aliases=["images.shrink"]
+)
 def resize(message: Resize, ctx: Context) -> int:
     return 1
 
@@ -61,6 +63,7 @@ def test_programs_get_all_of_it(shop: None, run: Run):
         "task": "images.resize",
         "queue": "high_priority",
         "version": 3,
+        "aliases": ["images.shrink"],
         "runs_in": "thread",
         "max_attempts": 5,
         "time_limit": 30.0,
@@ -82,7 +85,7 @@ def test_people_get_a_line_each(shop: None, run: Run):
     assert (code, err) == (0, "")
     lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
     assert lines["images.resize"] == (
-        "images.resize (version 3) high_priority "
+        "images.resize (version 3, was images.shrink) high_priority "
         "url: uri, sizes: list of Size, format?: 'png' | 'jpeg', note?: string | null "
         "thread 5 30 s / 60 s"
     )

@@ -60,3 +60,16 @@ def test_it_travels_as_plain_values():
 
     assert manifest.declarations == app.topology()
     assert manifest.to_dict() == app.manifest()
+
+
+def test_the_worker_process_knows_former_names():
+    app = make()
+
+    @app.task(version=4, aliases=["shop.plus", "add"])
+    def total(x: int) -> None: ...
+
+    plain = marshal.loads(marshal.dumps(app.manifest()))
+    tasks = Manifest.from_dict(plain).tasks
+    assert tasks["shop.plus"] is tasks["add"] is tasks["shop.total"]
+    assert tasks["shop.total"].version == 4
+    assert sorted(tasks) == ["images.resize", "shop.fetch", "shop.total", "shop.urgent"]

@@ -237,3 +237,33 @@ def test_without_the_library_a_seal_says_what_to_install(monkeypatch: pytest.Mon
 
     with pytest.raises(ConfigurationError, match=r"pip install rmqwork\[crypto\]"):
         Seal(Keys({"old": OLD}), sign="note.*")
+
+
+@pytest.mark.parametrize("pattern", ["pay.*", "billing.*"])
+@pytest.mark.parametrize("how", ["sign", "encrypt"])
+def test_a_renamed_task_demands_a_seal_by_either_of_its_names(how: str, pattern: str) -> None:
+    seal = Seal(KEYS, **{how: [pattern]})  # type: ignore[arg-type]
+    made = App("shop", broker="memory://", seal=seal)
+
+    @made.task(name="billing.card", aliases=["pay.card"])
+    def pay(card: str) -> None: ...
+
+    runner = made.runner()
+    message = ("d", 1, "shop", "pay.card", b'{"card":"4711"}', 1, False, "id", None)
+    refused = runner.prepare((*message, "application/json", None))
+
+    assert isinstance(refused, Failure)
+    assert refused.reason is Reason.INVALID_MESSAGE
+
+
+def test_what_was_sealed_under_a_former_name_is_read() -> None:
+    seal = Seal(KEYS, encrypt=["pay.*", "billing.*"])
+    made = App("shop", broker="memory://", seal=seal)
+
+    @made.task(name="billing.card", aliases=["pay.card"])
+    def pay(card: str) -> None: ...
+
+    old = Publication("", "shop", b'{"card":"4711"}', "id", "pay.card")
+    sent = seal.close(old)
+    message = ("d", 1, "shop", "pay.card", sent.body, 1, False, "id", dict(sent.headers))
+    assert isinstance(made.runner().prepare((*message, sent.content_type, None)), Prepared)

@@ -49,3 +49,36 @@ def test_a_lambda_needs_a_name(app):
         app.task(lambda: None)
 
     assert app.task(name="nothing")(lambda: None).name == "nothing"
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "2", 1.0])
+def test_a_version_is_a_number_from_1(app, version):
+    with pytest.raises(ConfigurationError, match="version is a number from 1"):
+
+        @app.task(version=version)
+        def add(x: int) -> None: ...
+
+
+@pytest.mark.parametrize("aliases", ["shop.plus", 3, [""], [7], ["two\nlines"], ["x" * 256]])
+def test_aliases_are_names(app, aliases):
+    with pytest.raises(ConfigurationError, match="aliases"):
+
+        @app.task(aliases=aliases)
+        def add(x: int) -> None: ...
+
+
+def test_its_own_name_is_no_alias(app):
+    with pytest.raises(ConfigurationError, match=r"'shop\.add' is its name now"):
+
+        @app.task(aliases=["shop.add"])
+        def add(x: int) -> None: ...
+
+
+def test_a_message_class_has_the_version(app):
+    class Sized(TaskMessage, name="images.sized"):
+        width: int
+
+    with pytest.raises(ConfigurationError, match="write version=2 at class Sized"):
+
+        @app.task(version=2)
+        def resize(message: Sized) -> None: ...

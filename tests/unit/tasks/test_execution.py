@@ -20,6 +20,7 @@ from rmqwork import (
     RetryLater,
     TaskMessage,
 )
+from rmqwork._messages import headers as names
 from rmqwork._messages.compression import compress
 from rmqwork._tasks.run_plan import Prepared
 from rmqwork.types import Failure, Outcome, Reason, RetryOutcome, Success, TimeLimitReached
@@ -637,3 +638,43 @@ def test_delay_in_a_task_goes_through_the_executors_port(app, port, delivery):
 
     assert [one.type for one in port.sent] == ["shop.child"]
     assert dataclasses.asdict(port.sent[0])["body"] == b'{"x":1}'
+
+
+def test_older_arguments_are_brought_up_to_date(app, delivery):
+    calls = []
+
+    @app.task(version=3)
+    def scale(width: int, unit: str) -> None:
+        calls.append((width, unit))
+
+    @scale.upcast(1)
+    def _(fields: dict[str, Any]) -> dict[str, Any]:
+        return {"size": fields["w"]}
+
+    @scale.upcast(2)
+    def _(fields: dict[str, Any]) -> dict[str, Any]:
+        return {"width": fields["size"], "unit": "px"}
+
+    def came_to(body: bytes, version: int | None = None) -> Any:
+        found = {} if version is None else {"headers": {names.VERSION: version}}
+        return outcome_of(app, delivery("shop.scale", body, **found))
+
+    assert isinstance(came_to(b'{"w":5}'), Success)
+    assert isinstance(came_to(b'{"size":6}', 2), Success)
+    assert isinstance(came_to(b'{"width":7,"unit":"mm"}', 3), Success)
+    assert calls == [(5, "px"), (6, "px"), (7, "mm")]
+    newer, broken, none = came_to(b"{}", 4), came_to(b'{"x":1}'), came_to(b"{}", 0)
+    assert newer.reason is Reason.UNKNOWN_TASK
+    assert "version 4 of 'shop.scale' is newer" in newer.evidence.message
+    assert broken.reason is none.reason is Reason.INVALID_MESSAGE
+
+
+def test_a_message_of_a_former_name_is_a_run_of_the_task(app, delivery):
+    calls = []
+
+    @app.task(aliases=["shop.shrink"])
+    def scale(ctx: Context, width: int) -> None:
+        calls.append((ctx.task, width))
+
+    assert isinstance(outcome_of(app, delivery("shop.shrink", b'{"width":5}')), Success)
+    assert calls == [("shop.scale", 5)]

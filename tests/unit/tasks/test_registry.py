@@ -114,3 +114,64 @@ def test_adding_a_set_finds_duplicates_and_may_be_repeated(app):
         app.add(clash)
     with pytest.raises(ConfigurationError, match="takes a TaskSet"):
         app.add(add)
+
+
+def test_messages_of_a_former_name_find_the_task(app):
+    @app.task(name="pictures.resize", aliases=["shop.resize", "images.shrink"])
+    def resize(width: int) -> None: ...
+
+    assert app.tasks["shop.resize"] is app.tasks["images.shrink"] is resize
+    assert list(app.tasks) == ["pictures.resize"]
+
+
+def test_a_message_class_may_be_renamed_too(app):
+    @app.task(aliases=["images.shrink"])
+    def resize(message: Resize) -> None: ...
+
+    assert app.tasks["images.shrink"] is resize
+
+
+@pytest.mark.parametrize(
+    ("name", "aliases", "told"),
+    [
+        ("shop.add", ["b"], "'shop.add' is an alias of .*first.* and the name of .*second"),
+        ("b", ["shop.first"], "'shop.first' is the name of .*first.* and an alias of .*second"),
+        ("b", ["c", "shop.add"], "'shop.add' is an alias of .*first.* and an alias of .*second"),
+    ],
+)
+def test_a_name_that_another_task_has_or_had_is_refused(app, name, aliases, told):
+    @app.task(aliases=["shop.add"])
+    def first() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=told):
+
+        @app.task(name=name, aliases=aliases)
+        def second() -> None: ...
+
+    assert list(app.tasks) == ["shop.first"]
+    assert app.tasks["shop.add"] is first
+
+
+def test_a_set_of_tasks_brings_its_former_names(app):
+    tasks = TaskSet("billing")
+
+    @tasks.task(aliases=["shop.charge"])
+    def charge() -> None: ...
+
+    app.add(tasks)
+    assert app.tasks["shop.charge"] is charge
+
+    with pytest.raises(ConfigurationError, match=r"'shop\.charge' is an alias of"):
+
+        @app.task(name="shop.charge")
+        def other() -> None: ...
+
+
+def test_a_cell_may_drop_an_alias(app):
+    cell = {"__name__": "__main__", "get_ipython": None}
+    exec("def add(x: int) -> int: return x", cell)
+    app.task(aliases=["shop.plus"])(cell["add"])
+    exec("def add(x: int) -> int: return x", cell)
+    app.task(cell["add"])
+
+    assert "shop.plus" not in app.tasks

@@ -116,3 +116,29 @@ def test_signatures_of_tasks_that_are_not_known_here(app):
 
 def _in(seconds):
     return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def test_a_signature_of_an_older_version_is_brought_up_to_date(app):
+    @app.task(version=2, aliases=["shop.shrink"])
+    def scale(width: int) -> int:
+        return width
+
+    @scale.upcast(1)
+    def _(fields):
+        return {"width": fields["w"]}
+
+    node = freeze(app.signature('{"task":"shop.shrink","fields":{"w":5}}').work)
+    assert (node["task"], node["body"], node["version"]) == ("shop.scale", {"width": 5}, 2)
+
+
+def test_a_class_of_a_former_name_is_taken_as_it_is(app):
+    class Shrink(TaskMessage, name="shop.shrink"):
+        w: int
+
+    class Scale(TaskMessage, name="shop.scale"):
+        width: int
+
+    @app.task(aliases=["shop.shrink"])
+    def scale(message: Scale) -> None: ...
+
+    assert app.signature(Shrink(w=5)).work.task.name == "shop.shrink"

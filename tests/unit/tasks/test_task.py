@@ -273,3 +273,56 @@ def test_a_generic_of_other_parameters_goes_if_its_fields_fit(app, port):
         turn.delay(Page[str](items=["a"]))
 
     assert len(port.sent) == 2
+
+
+def test_the_version_of_a_function_is_in_its_messages(app, port):
+    @app.task(version=3)
+    def scale(width: int) -> None: ...
+
+    scale.delay(5)
+    app.send_task("shop.scale", {"width": 6})
+
+    assert [sent.headers[headers.VERSION] for sent in port.sent] == [3, 3]
+    assert scale.version == scale.options(priority=1).version == 3
+
+
+def test_a_former_name_publishes_by_the_name_of_today(app, port):
+    @app.task(aliases=["shop.shrink"], queue="high")
+    def scale(width: int) -> None: ...
+
+    app.send_task("shop.shrink", {"width": 6})
+    with pytest.raises(InvalidMessage):
+        app.send_task("shop.shrink", {"width": "wide"})
+
+    assert [(sent.type, sent.routing_key) for sent in port.sent] == [("shop.scale", "high")]
+
+
+@pytest.mark.parametrize(
+    ("version", "start", "told"),
+    [
+        (2, 0, "has version 2; an upcaster starts from 1 to 1"),
+        (2, 2, "has version 2; an upcaster starts from 1 to 1"),
+        (None, 1, "has version 1; give it version=2"),
+    ],
+)
+def test_an_upcaster_starts_from_an_older_version(app, version, start, told):
+    @app.task(version=version)
+    def scale(width: int) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=told):
+        scale.upcast(start)
+
+
+def test_a_version_has_one_upcaster(app):
+    @app.task(version=2)
+    def scale(width: int) -> None: ...
+
+    scale.upcast(1)(lambda fields: fields)
+
+    with pytest.raises(ConfigurationError, match=r"scale\.upcast\(1\): that version has an"):
+        scale.upcast(1)
+
+
+def test_the_upcasters_of_a_message_class_are_at_the_class(resize):
+    with pytest.raises(ConfigurationError, match=r"write @Resize\.upcast\(1\)"):
+        resize.upcast(1)
