@@ -19,6 +19,7 @@ from rmqwork._executor.pipe_publisher import PipePublisher
 from rmqwork._executor.stacks import coroutine_stack, thread_stack
 from rmqwork._executor.threads import TaskThreads
 from rmqwork._tasks.evidence import user_traceback
+from rmqwork._worker.ipc.reports import FRAME_OVERHEAD
 from rmqwork._worker.ipc.start_marks import Marks
 
 EXIT_LIFESPAN_ERROR: Final = 3
@@ -101,6 +102,7 @@ class ExecutorRuntime:
             app: the loaded app.
             entered: called when its lifespan has been entered.
         """
+        self.writer.max_frame = app.settings.max_message_size + FRAME_OVERHEAD
         lifespan = EnteredLifespan(app.open_lifespan(), self._loop)
         try:
             state = lifespan.enter()

@@ -60,6 +60,11 @@ class InProcessTemplate:
     def kill_with_children(self, executor_id: int) -> None:
         """Do nothing: the children of tasks are those of the test's process."""
 
+    def entered(self, executor_id: int) -> None:
+        """Give an executor its process id: from now on it has started."""
+        if (executor := self.executors.get(executor_id)) is not None:
+            executor.pid = self.pid
+
     def bury(self, executor_id: int, death: Death) -> None:
         """Take the news of an executor's death."""
         if (executor := self.executors.pop(executor_id, None)) is not None:
@@ -97,7 +102,7 @@ class _ExecutorThread(threading.Thread):
         runtime = ExecutorRuntime(self._assignment, loop, on_broken_socket=_ignore)
         os.close(self._assignment.fds[3])  # the start marks, which are mapped now
         runtime.listen()
-        code = runtime.run(self._app)
+        code = runtime.run(self._app, self._entered)
         runtime.cancel_left()
         with suppress(RuntimeError):  # the worker has gone
             # Without a process id it counts as never started, which ends the test worker.
@@ -105,6 +110,10 @@ class _ExecutorThread(threading.Thread):
             self._worker_loop.call_soon_threadsafe(self._template.bury, self._executor_id, death)
         runtime.close(_CLOSE_TIMEOUT)
         loop.close()
+
+    def _entered(self) -> None:
+        with suppress(RuntimeError):  # the worker has gone
+            self._worker_loop.call_soon_threadsafe(self._template.entered, self._executor_id)
 
 
 def _ignore() -> None:

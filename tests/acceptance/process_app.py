@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import gc
 import logging
 import multiprocessing
 import os
@@ -301,3 +302,17 @@ async def aslow() -> None:
 @app.task
 def prints(text: str) -> None:
     print(text, end="")  # stays in the buffer until somebody flushes
+
+
+@app.task
+def reports(data: str) -> None:
+    """Write bytes, given in hex, to the worker process, as a broken library might."""
+    (writer,) = (one for one in gc.get_objects() if type(one).__name__ == "ControlWriter")
+    writer._sock.sendall(bytes.fromhex(data))
+    time.sleep(3600)
+
+
+@app.task
+def publishes_many(count: int) -> None:
+    """Publish more than the worker process may have of this executor at once."""
+    app.publish_many([noop.s() for _ in range(count)])

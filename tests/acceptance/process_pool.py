@@ -23,6 +23,8 @@ from rmqwork.types import Outcome
 from tests.waiting import auntil
 
 HERE = Path(__file__).parent
+HOLD = object()
+"""An answer to publishes that waits for `Pool.answer_all`."""
 
 
 class Pool:
@@ -42,6 +44,8 @@ class Pool:
         self.twice: list[int] = []
         self.order: list[tuple[str, Any]] = []
         self.publish_answer: Any = None
+        self.publications: list[Message] = []
+        self._open: list[tuple[Executor, int, int]] = []
         self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Pool:
@@ -109,9 +113,19 @@ class Pool:
                 case ("cancelled", number):
                     self.cancelled.append(number)
                 case ("publish", request, publications, _):
-                    answer = self.publish_answer or [None] * len(publications)
-                    executor.published(request, answer)
+                    self.publications += publications
+                    if self.publish_answer is HOLD:
+                        self._open.append((executor, request, len(publications)))
+                    else:
+                        answer = self.publish_answer or [None] * len(publications)
+                        executor.published(request, answer)
             self.messages.append(message)
+
+    def answer_all(self) -> None:
+        """Confirm what was held, and from now on all at once."""
+        self.publish_answer = None
+        for executor, request, count in self._open:
+            executor.published(request, [None] * count)
 
     def on_death(self, executor: Executor, death: Death) -> None:
         self.deaths[executor.id] = death

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from rmqwork._executor.pipe_publisher import WINDOW
+from rmqwork._worker.ipc.reports import pack_reports
 from rmqwork._worker.ipc.wire import publication_of
 from rmqwork._worker.processes.executor import State
 from rmqwork.errors import ConfigurationError, Unroutable
 from rmqwork.types import Failure, Reason, Success
-from tests.acceptance.process_pool import Pool, alive, parent_of
+from tests.acceptance.process_pool import HOLD, Pool, alive, parent_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on Linux's prctl and /proc")
 
@@ -140,6 +142,58 @@ class TestPublishing:
             assert isinstance(outcome, Failure)
             assert outcome.evidence.message == "no queue for 'x'"
             assert outcome.evidence.type.endswith("Unroutable")
+
+    async def test_the_worker_process_has_a_bounded_number_of_an_executors_publications(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+            pool.publish_answer = HOLD
+
+            number = pool.start(executor, "publishes_many", count=3 * WINDOW)
+            await pool.until(lambda: len(pool.publications) >= WINDOW)
+            executor.ping(1)
+            await pool.until(lambda: any(message[0] == "pong" for message in pool.messages))
+            assert len(pool.publications) == WINDOW
+
+            pool.answer_all()
+            assert isinstance(await pool.outcome(number), Success)
+            assert len(pool.publications) == 3 * WINDOW
+
+
+class TestReports:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"\xff\xff\xff\xff",
+            pack_reports([("o", 1_000_000, "s", 0.1, None)]),
+            pack_reports([("back", [1_000_000])]),
+            pack_reports([("no such kind", 1)]),
+        ],
+        ids=["a frame of 4 GB", "another's outcome", "another's delivery", "an unknown kind"],
+    )
+    async def test_an_executor_that_says_what_none_of_ours_says_dies_and_others_do_not(
+        self, data: bytes
+    ):
+        async with Pool() as pool:
+            executor, other = await pool.executor(), await pool.executor()
+
+            number = pool.start(executor, "reports", data=data.hex())
+            death = await pool.death(executor)
+
+            assert death.signal == signal.SIGKILL
+            assert "sent what no executor sends" in death.text
+            assert set(death.unfinished) == {number}
+            assert isinstance(await pool.outcome(pool.start(other, "noop")), Success)
+
+    async def test_a_process_id_in_a_report_is_nobodys_but_its_own(self):
+        async with Pool() as pool:
+            executor = await pool.executor()
+
+            pool.start(executor, "reports", data=pack_reports([("ready", 1)]).hex())
+            pool.start(executor, "reports", data=pack_reports([("pong", 77)]).hex())
+            await pool.until(lambda: any(message[0] == "pong" for message in pool.messages))
+
+            assert executor.pid is not None
+            assert executor.pid > 1
 
 
 class TestWhatTasksDoToTheirProcess:

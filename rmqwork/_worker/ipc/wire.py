@@ -1,10 +1,10 @@
-"""What the worker process, the template and the executors say to each other.
+"""What the worker process and the template say to each other, and what executors are told.
 
 A frame is a 4-byte big-endian length and ``marshal.dumps`` of a list of tuples.
 `docs/explanation/architecture.md` lists the kinds; the functions here turn values into tuples and
-back.
+back. What executors say travels otherwise: `rmqwork._worker.ipc.reports`.
 
-`marshal` and not JSON: both ends are the same Python, nothing comes from outside, and it is the
+`marshal` and not JSON: both ends are the same Python, nothing comes from a task, and it is the
 fastest encoder of plain values in the standard library.
 """
 
@@ -31,6 +31,7 @@ from rmqwork.types import (
 Message = tuple[Any, ...]
 
 _LENGTH: Final = Struct("!I")
+_MAX_DELAY: Final = 1e9
 READ_SIZE: Final = 256 * 1024
 """Bytes asked of a socket at once."""
 
@@ -110,10 +111,22 @@ def outcome_message(number: int, outcome: Outcome) -> Message:
         case Replaced(duration, node):
             return ("o", number, "p", duration, node)
         case RetryOutcome(duration, delay, counts, evidence):
-            # float: a wait of tenacity may be any number, and marshal takes numpy's for bytes.
-            return ("o", number, "r", duration, float(delay), counts, *_evidence(evidence))
+            delay = min(max(0.0, float(delay)), _MAX_DELAY)
+            # float: a wait of tenacity may be any number, and only a float travels as one.
+            return ("o", number, "r", duration, delay, counts, *_evidence(evidence))
         case Failure(duration, reason, evidence):
             return ("o", number, "f", duration, reason.value, *_evidence(evidence))
+
+
+def refused_outcome(report: Message, why: str) -> Message:
+    """A failure's report, for an outcome that cannot travel.
+
+    Args:
+        report: of `outcome_message`.
+        why: for people.
+    """
+    evidence = Evidence("OutcomeNotSent", f"the task has ended, but not what it came to: {why}")
+    return outcome_message(report[1], Failure(float(report[3]), Reason.FAILED, evidence))
 
 
 def outcome_of(message: Message) -> tuple[int, Outcome]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from rmqwork._worker.ipc.crash_log import SIZE, CrashReport
 from rmqwork._worker.ipc.death import Death
+from rmqwork._worker.ipc.reports import DEFAULT_MAX_FRAME, ReportUnpacker, ReportViolation
 from rmqwork._worker.ipc.start_marks import Marks, create, size
 from rmqwork._worker.ipc.wire import Message, published_message
 from rmqwork._worker.processes.pipe import Pipe
@@ -54,6 +55,7 @@ class Executor:
         async_tasks: how many on its event loop.
         events: is told what happens.
         kill: sends it a signal.
+        max_frame: bytes of a frame of its reports at most.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Executor:
         async_tasks: int,
         events: ExecutorEvents,
         kill: Callable[[int, int], None],
+        max_frame: int = DEFAULT_MAX_FRAME,
     ) -> None:
         self.id = executor_id
         self.threads = threads
@@ -90,7 +93,9 @@ class Executor:
             their_loop.detach(),
             marks,
         ]
-        self._control = Pipe(control, self._receive, self._ended)
+        self._control = Pipe(
+            control, self._receive, self._ended, ReportUnpacker(max_frame), self._violated
+        )
         self._by_threads = Pipe(by_threads)
         self._by_loop = Pipe(by_loop)
 
@@ -193,26 +198,33 @@ class Executor:
     def _receive(self, messages: list[Message]) -> None:
         sent = self._sent
         others = False
-        for message in messages:
+        foreign: int | None = None
+        for index, message in enumerate(messages):
             kind = message[0]
             if kind in ("o", "cancelled"):
-                sent.pop(message[1], None)
+                if sent.pop(message[1], None) is None:
+                    foreign = message[1]
                 self.finished += 1
             elif kind == "back":
                 for number in message[1]:
-                    sent.pop(number, None)
+                    if sent.pop(number, None) is None:
+                        foreign = number
             elif kind in ("ready", "import-error", "lifespan-error"):
                 others = True
+            if foreign is not None:
+                messages = messages[:index]
+                break
         if others:
             messages = [message for message in messages if not self._own(message)]
         if messages:
             self._events.on_messages(self, messages)
+        if foreign is not None:
+            raise ReportViolation(f"a report of delivery {foreign}, which it does not have")
 
     def _own(self, message: Message) -> bool:
         """Whether a message is about the executor itself; what it says is done."""
         match message:
-            case ("ready", pid):
-                self.pid = pid
+            case ("ready", _):  # its process id is what the template says
                 if self.state is State.STARTING:
                     self.state = State.READY
                 self._events.on_ready(self)
@@ -223,6 +235,11 @@ class Executor:
             case _:
                 return False
         return True
+
+    def _violated(self, error: ReportViolation) -> None:
+        """It cannot be trusted any more: what runs in it is under suspicion."""
+        self._error = f"it sent what no executor sends ({error}), and was killed"
+        self.kill()
 
     def _ended(self) -> None:
         """The control socket has ended: it is dead, or as good as dead."""

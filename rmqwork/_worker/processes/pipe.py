@@ -8,8 +8,22 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
+from rmqwork._worker.ipc.reports import ReportViolation
 from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker, pack
+
+
+class Decoder(Protocol):
+    """Turns the bytes of a socket into messages."""
+
+    def feed(self, data: bytes, /) -> list[Message]:
+        """Return all messages that are complete with this piece.
+
+        Raises:
+            ReportViolation: the bytes are nothing that the other end may say.
+        """
+        ...
 
 
 class Pipe:
@@ -22,6 +36,8 @@ class Pipe:
         sock: the socket; it belongs to the pipe now.
         receive: called with all messages of one read; None = nothing is read from this pipe.
         ended: called once when the other end is closed or gone. Not called after `close`.
+        decoder: of what is read; None: of the messages of a process that runs no tasks.
+        violated: called once when the other end has said what it may not; nothing more is read.
     """
 
     def __init__(
@@ -29,13 +45,17 @@ class Pipe:
         sock: socket.socket,
         receive: Callable[[list[Message]], None] | None = None,
         ended: Callable[[], None] | None = None,
+        decoder: Decoder | None = None,
+        violated: Callable[[ReportViolation], None] | None = None,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._receive = receive
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._unpacker = Unpacker()
+        self._decoder: Decoder = decoder or Unpacker()
+        self._violated = violated
+        self._deaf = False
         self._backlog: deque[tuple[memoryview, tuple[int, ...]]] = deque()
         self._closed = False
         self._broken = False
@@ -130,16 +150,32 @@ class Pipe:
             if ended is not None:
                 ended()
             return False
-        messages = self._unpacker.feed(data)
-        if messages and self._receive is not None:
-            try:
-                self._receive(messages)
-            except Exception as error:
-                # A fault of the receiver must not keep it from the rest, nor from a death.
-                self._loop.call_exception_handler(
-                    {"message": "the receiver of a pipe failed", "exception": error}
-                )
+        if not self._deaf:
+            self._take(data)
         return True
+
+    def _take(self, data: bytes) -> None:
+        try:
+            self._give(self._decoder.feed(data))
+        except ReportViolation as error:
+            self._deaf = True  # it is read on, but only for its end
+            with suppress(ReportViolation):
+                self._give(error.before)
+            if self._violated is not None:
+                self._violated(error)
+
+    def _give(self, messages: list[Message]) -> None:
+        if not messages or self._receive is None:
+            return
+        try:
+            self._receive(messages)
+        except ReportViolation:
+            raise
+        except Exception as error:
+            # A fault of the receiver must not keep it from the rest, nor from a death.
+            self._loop.call_exception_handler(
+                {"message": "the receiver of a pipe failed", "exception": error}
+            )
 
     def _shut(self) -> None:
         with suppress(OSError):

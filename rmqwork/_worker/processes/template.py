@@ -24,6 +24,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from rmqwork._worker.ipc.death import Death
+from rmqwork._worker.ipc.reports import DEFAULT_MAX_FRAME, FRAME_OVERHEAD
 from rmqwork._worker.ipc.wire import Message
 from rmqwork._worker.processes.executor import Executor, ExecutorEvents
 from rmqwork._worker.processes.launch import Started
@@ -70,6 +71,7 @@ class Template:
         self._ended = asyncio.Event()
         self._all_buried = asyncio.Event()
         self._next_id = 1
+        self._max_frame = DEFAULT_MAX_FRAME
         self._closing = False
         self.executors: dict[int, Executor] = {}
         """All that live or are about to, by their id."""
@@ -105,7 +107,9 @@ class Template:
         """
         if self._pipe is None:
             raise RuntimeError("await Template.manifest() first")
-        executor = Executor(self._next_id, threads, async_tasks, self._events, self.kill)
+        executor = Executor(
+            self._next_id, threads, async_tasks, self._events, self.kill, self._max_frame
+        )
         self._next_id += 1
         self.executors[executor.id] = executor
         order: Message = ("fork", executor.id, threads, async_tasks)
@@ -155,6 +159,7 @@ class Template:
         for message in messages:
             match message:
                 case ("manifest", manifest):
+                    self._max_frame = manifest["settings"]["max_message_size"] + FRAME_OVERHEAD
                     self._resolve(manifest)
                 case ("import-error", text):
                     self._resolve(ConfigurationError(text))

@@ -13,7 +13,8 @@ import pytest
 from rmqwork._executor.control_writer import ControlWriter
 from rmqwork._executor.pipe_publisher import ANSWER_TIMEOUT, PipePublisher
 from rmqwork._executor.process import EXIT_WORKER_GONE
-from rmqwork._worker.ipc.wire import READ_SIZE, Unpacker, publication_of, published_message
+from rmqwork._worker.ipc.reports import ReportUnpacker
+from rmqwork._worker.ipc.wire import READ_SIZE, publication_of, published_message
 from rmqwork.errors import ConfigurationError, PublishError, PublishTimeout, Unroutable
 from rmqwork.types import Publication
 
@@ -36,7 +37,7 @@ def publication(task_id: str) -> Publication:
 
 
 def requests(sock: socket.socket, count: int) -> list[tuple]:
-    unpacker, messages = Unpacker(), []
+    unpacker, messages = ReportUnpacker(), []
     while len(messages) < count:
         messages += unpacker.feed(sock.recv(READ_SIZE))
     return messages
@@ -49,7 +50,8 @@ def test_a_publish_returns_on_the_workers_confirm(ends):
     future = publisher.submit([publication("a"), publication("b")], 30.0)
     ((kind, number, values, timeout),) = requests(sock, 1)
 
-    assert (kind, timeout) == ("publish", 30.0)
+    assert kind == "publish"
+    assert 29 < timeout <= 30
     assert [publication_of(value).message_id for value in values] == ["a", "b"]
     assert not future.done()
     assert publisher.close(0.0) == 2

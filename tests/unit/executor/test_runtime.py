@@ -13,8 +13,9 @@ import pytest
 
 from rmqwork import App
 from rmqwork._executor.runtime import EXIT_LIFESPAN_ERROR, Assignment, ExecutorRuntime
+from rmqwork._worker.ipc.reports import ReportUnpacker
 from rmqwork._worker.ipc.start_marks import create
-from rmqwork._worker.ipc.wire import READ_SIZE, Message, Unpacker, pack
+from rmqwork._worker.ipc.wire import READ_SIZE, Message, pack
 
 DEADLINE = 10.0
 
@@ -32,7 +33,7 @@ class RuntimeHarness:
         fds = (*(theirs.detach() for _, theirs in pairs), create(2))
         self._assignment = Assignment(1, 1, fds, "asyncio")
         self._messages: list[Message] = []
-        self._unpacker = Unpacker()
+        self._unpacker = ReportUnpacker()
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
 

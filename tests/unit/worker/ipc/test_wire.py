@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from rmqwork._worker.ipc.wire import (
     Unpacker,
-    outcome_message,
-    outcome_of,
     pack,
     publication_of,
     publication_tuple,
@@ -26,7 +24,7 @@ from rmqwork.errors import (
     TopologyMismatch,
     Unroutable,
 )
-from rmqwork.types import Evidence, Failure, Outcome, Publication, Reason, RetryOutcome, Success
+from rmqwork.types import Publication
 
 plain = st.recursive(
     st.none()
@@ -79,30 +77,12 @@ def test_what_marshal_does_not_know_travels_as_text():
     assert {type(value) for value in message[1].values()} == {str}
 
 
-evidence = st.builds(Evidence, st.text(), st.text(), st.text())
-seconds = st.floats(0, 1e9)
-outcomes: st.SearchStrategy[Outcome] = st.one_of(
-    st.builds(Success, seconds, st.none() | st.binary()),
-    st.builds(RetryOutcome, seconds, seconds, st.booleans(), evidence),
-    st.builds(Failure, seconds, st.sampled_from(Reason), evidence),
-)
-
-
-@given(number=st.integers(1, 2**64 - 1), outcome=outcomes)
-def test_an_outcome_comes_back_as_it_was(number, outcome):
-    (message,) = Unpacker().feed(pack([outcome_message(number, outcome)]))
-
-    assert outcome_of(message) == (number, outcome)
-
-
 def test_a_publication_comes_back_as_it_was():
     publication = Publication(
         "x", "k", b"{}", "id", "shop.add", {"rmqwork-attempt": 2}, due=1.5, priority=3
     )
 
-    (message,) = Unpacker().feed(pack([publication_tuple(publication)]))
-
-    assert publication_of(message) == publication
+    assert publication_of(publication_tuple(publication)) == publication
 
 
 def test_the_errors_of_a_publish_keep_their_kind_text_and_doubt():
