@@ -60,7 +60,7 @@ REPORTS = [
     (
         "publish",
         7,
-        [publication_values(Publication("x", "k", b"{}", "id", headers={"a": [1]}))],
+        [list(publication_values(Publication("x", "k", b"{}", "id", headers={"a": [1]})))],
         2.0,
     ),
 ]
