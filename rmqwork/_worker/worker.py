@@ -17,6 +17,7 @@ from rmqwork._transport.connecting import connect
 from rmqwork._transport.port import ConsumeChannel
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.consume.kill_switches import KillSwitches
+from rmqwork._worker.consume.queues import worker_queues
 from rmqwork._worker.consume.suspect_prefetch import (
     SuspectPrefetch,
     is_first,
@@ -92,8 +93,7 @@ class Worker:
         self.consumption = ConsumerConnection(
             connector,
             plan.declarations,
-            plan.consumers(),
-            self,
+            worker_queues(plan.consumers(), self),
             f"rmqwork worker {plan.name} (consume)",
         )
         self.settlement = Settlement(
@@ -161,7 +161,7 @@ class Worker:
     # ── deliveries come in ────────────────────────────────────────────────────────────────────
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message has come; see `rmqwork._worker.consume.ports.Consumer`."""
+        """A message has come; see `rmqwork._worker.consume.ports.WorkerHandler`."""
         task_id = delivery.message_id or uuid7()
         held = HeldDelivery(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
         held.partition = self.lines.partition_of(delivery)
@@ -333,20 +333,20 @@ class Worker:
         self.kept.settle(held, self._triage.refused(held, reason, evidence))
 
     def suspects_stopped(self, queue: str) -> None:
-        """A suspects queue has no consumer; see `rmqwork._worker.consume.ports.Consumer`."""
+        """A suspects queue has no consumer; see `rmqwork._worker.consume.ports.WorkerHandler`."""
         for held in self.dispatcher.suspects.take_kept(queue):
             self.hand_back(held)
         self.caution.ended(queue)
 
     def paused(self, queue: str) -> None:
-        """A queue is not consumed any more; see `rmqwork._worker.consume.ports.Consumer`."""
+        """A queue is not consumed any more; see `rmqwork._worker.consume.ports.WorkerHandler`."""
         if queue in self.lines:
             self.lines.release(queue)
         else:
             self.pausing.release(queue)
 
     def holds(self, partition: str) -> bool:
-        """See `rmqwork._worker.consume.ports.Consumer`."""
+        """See `rmqwork._worker.consume.ports.WorkerHandler`."""
         return self.lines.holds(partition)
 
     def suspected(self, helds: Sequence[HeldDelivery]) -> None:

@@ -1,4 +1,4 @@
-"""Who takes what is consumed, and who says when that may begin."""
+"""Interfaces: the handlers of what is consumed."""
 
 from __future__ import annotations
 
@@ -8,34 +8,28 @@ from rmqwork._transport.port import ConsumeChannel
 from rmqwork.types import Delivery
 
 
-class Consumer(Protocol):
-    """Who takes what is consumed."""
+class DeliveryHandler(Protocol):
+    """Takes the deliveries of a queue."""
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message of one of the worker's queues has come."""
+        """Take a delivery of one of the app's queues."""
 
     def channel_lost(self, channel: ConsumeChannel) -> None:
-        """Deliveries of this channel can be settled no more; they will come again."""
+        """Take note that deliveries of this channel can be settled no more; they come again."""
+
+
+class WorkerHandler(DeliveryHandler, Protocol):
+    """Takes the deliveries of queues that can be paused, of their partitions and suspects."""
 
     def paused(self, queue: str) -> None:
-        """A queue, or a partition, has no consumer any more: nothing of it comes until it is
-        resumed."""
+        """Take note that a queue, or a partition, has no consumer any more: nothing of it comes
+        until it is resumed."""
 
     def holds(self, partition: str) -> bool:
-        """Whether a task of a partition runs: its consumer must not end before, because the next
-        message would go to the next consumer.
+        """Return True while a task of a partition runs: its consumer must not end before, because
+        the next message would go to the next consumer.
         """
         ...
 
     def suspects_stopped(self, queue: str) -> None:
-        """Its suspects queue has no consumer any more, as was wished by `set_at_once`."""
-
-
-class StartGate(Protocol):
-    """What goes on beside consumption, and may hold back its beginning."""
-
-    async def run(self) -> None:
-        """Do it until cancelled."""
-
-    async def known(self) -> None:
-        """Returns when consumption may begin, as far as the companion is concerned."""
+        """Take note that its suspects queue has no consumer any more, as was wished."""

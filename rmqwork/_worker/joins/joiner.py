@@ -23,6 +23,7 @@ from rmqwork._topology import join_queues
 from rmqwork._transport.port import Connector, ConsumeChannel
 from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork._worker.consume.queues import plain_queue
 from rmqwork._worker.joins.join_outcomes import dead_letter, of_end
 from rmqwork._worker.model.consumed import Consumed
 from rmqwork._worker.model.plan import WorkerSpec
@@ -143,8 +144,10 @@ class Joiner:
         self._consumption = ConsumerConnection(
             self._connector,
             join_queues.plan(),
-            [Consumed(name, (name,), join_queues.PREFETCH) for name in join_queues.names()],
-            self,
+            [
+                plain_queue(Consumed(name, (name,), join_queues.PREFETCH), self)
+                for name in join_queues.names()
+            ],
             f"rmqwork worker {self._plan.name} (joins)",
         )
         self._consumption.may_start.set()
@@ -179,7 +182,7 @@ class Joiner:
     # ── messages of shards ────────────────────────────────────────────────────────────────────
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
-        """A message of a shard has come; see `rmqwork._worker.consume.ports.Consumer`."""
+        """A message of a shard has come; see `rmqwork._worker.consume.ports.DeliveryHandler`."""
         self._channels[queue] = delivery.channel
         shard = self._shards.get(queue)
         if shard is None:
@@ -196,20 +199,10 @@ class Joiner:
         self._perform(queue, shard, shard.received(told, delivery))
 
     def channel_lost(self, channel: ConsumeChannel) -> None:
-        """See `rmqwork._worker.consume.ports.Consumer`."""
+        """See `rmqwork._worker.consume.ports.DeliveryHandler`."""
         for queue, known in self._channels.items():
             if known is channel:
                 self._shards[queue].lost()
-
-    def paused(self, queue: str) -> None:
-        """Shards are never paused; see `rmqwork._worker.consume.ports.Consumer`."""
-
-    def holds(self, partition: str) -> bool:
-        """Shards have no partitions; see `rmqwork._worker.consume.ports.Consumer`."""
-        return False
-
-    def suspects_stopped(self, queue: str) -> None:
-        """Shards have no suspects; see `rmqwork._worker.consume.ports.Consumer`."""
 
     async def _tick(self) -> None:
         while True:

@@ -103,7 +103,7 @@ class WorkerSpec:
         return entry is not None and entry.isolated
 
     def consumers(self) -> list[Consumed]:
-        """What `Consumption` takes: what is consumed on a channel of its own."""
+        """Return what is consumed, each on a channel of its own."""
         found: list[Consumed] = []
         for queue, _ in self.queues:
             timeout = self.consumer_timeout(queue)

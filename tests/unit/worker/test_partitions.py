@@ -10,14 +10,8 @@ import pytest
 from tenacity import wait_fixed
 
 from rmqwork import App, Context, Queue, Reject, Retry, RetryLater
-from rmqwork._worker.consume import queues
 
 Run = tuple[str, int]
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "SETTLING", 0.01)
 
 
 class Log:

@@ -11,15 +11,16 @@ import pytest
 
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork._transport.port import ChannelClosed
-from rmqwork._worker.consume import consumption as module
 from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork._worker.consume.queues import worker_queues
+from rmqwork._worker.model.consumed import Consumed
 from rmqwork.errors import TopologyMismatch
 from rmqwork.types import Delivery
 from tests.unit.fakes import FakeConnector, FakeConsumeChannel, QuickClock, delivery, turns
 from tests.waiting import auntil
 
 PLAN = app_declarations([Queue("a"), Queue("b")])
-QUEUES = [("a", ("a", "a.due", "a.suspects"), 10), ("b", ("b",), 5)]
+QUEUES = [Consumed("a", ("a", "a.due", "a.suspects"), 10), Consumed("b", ("b",), 5)]
 
 
 class Taker:
@@ -29,12 +30,19 @@ class Taker:
         self.got: list[tuple[str, Delivery]] = []
         self.lost: list[object] = []
         self.stopped: list[str] = []
+        self.without: list[str] = []
 
     def delivered(self, queue: str, delivery: Delivery) -> None:
         self.got.append((queue, delivery))
 
     def channel_lost(self, channel: object) -> None:
         self.lost.append(channel)
+
+    def paused(self, queue: str) -> None:
+        self.without.append(queue)
+
+    def holds(self, partition: str) -> bool:
+        raise AssertionError(f"{partition} is no partition of these queues")
 
     def suspects_stopped(self, queue: str) -> None:
         self.stopped.append(queue)
@@ -49,16 +57,16 @@ class ConsumptionHarness:
         self.consumption = ConsumerConnection(
             self.connector,
             PLAN,
-            QUEUES,
-            self.taker,  # type: ignore[arg-type]
+            worker_queues(QUEUES, self.taker),
             "test",
             clock=QuickClock(),
+            stop_timeout=0.2,
         )
         self.running = asyncio.create_task(self.consumption.run())
 
     async def consumes(self) -> None:
         self.consumption.may_start.set()
-        await auntil(lambda: self.consumption.consuming, "consuming")
+        await auntil(lambda: self.consumption.consuming and self.suspects() == 1, "consuming")
 
     def channel(self, source: str) -> FakeConsumeChannel:
         """The channel of the last connection that consumes from a queue."""
@@ -74,11 +82,6 @@ class ConsumptionHarness:
         """The prefetch of the suspects of a, 0 while there is no consumer."""
         consumers = self.channel("a").consumers.values()
         return next((prefetch for queue, prefetch, *_ in consumers if queue == "a.suspects"), 0)
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_STOP_TIMEOUT", 0.2)
 
 
 @pytest.fixture

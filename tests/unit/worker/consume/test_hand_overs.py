@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rmqwork._topology.topology import DeclareQueue, Queue
 from rmqwork._transport.connecting import connect
 from rmqwork._transport.port import ConsumeChannel, Link
-from rmqwork._worker.consume.queues import FirstDeliveryRequeue
+from rmqwork._worker.consume.partition import FirstDeliveryRequeue
 from rmqwork.types import Delivery, Publication
 from tests.waiting import auntil
 
@@ -30,7 +30,7 @@ class Member:
         self._log = log
         self.channel: ConsumeChannel
         self.held: Delivery | None = None
-        self._first = FirstDeliveryRequeue(self._take, settling=60.0)
+        self._first = FirstDeliveryRequeue(self._take, wait=60.0)
         self._tag = ""
 
     async def join(self, link: Link) -> None:

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rmqwork._topology.topology import Queue, app_declarations
-from rmqwork._worker.consume import consumption as consuming
-from rmqwork._worker.consume import queues
 from rmqwork._worker.consume.consumption import ConsumerConnection
-from rmqwork._worker.consume.queues import FirstDeliveryRequeue
+from rmqwork._worker.consume.partition import FirstDeliveryRequeue
+from rmqwork._worker.consume.queues import worker_queues
 from rmqwork._worker.model.consumed import Consumed
 from rmqwork.types import Delivery
 from tests.unit.fakes import FakeConnector, FakeConsumeChannel, delivery, turns
@@ -39,6 +38,9 @@ class Owner:
     def holds(self, partition: str) -> bool:
         return partition in self.held
 
+    def suspects_stopped(self, queue: str) -> None:
+        raise AssertionError(f"{queue} has partitions, and no suspects queue of its own")
+
 
 class PartitionsHarness:
     """A consumption of two partitions that runs."""
@@ -47,7 +49,13 @@ class PartitionsHarness:
         self.connector = FakeConnector()
         self.owner = Owner()
         queues = [Consumed("q", (name,), 1, None, name) for name in ("q.0", "q.1")]
-        self.consumption = ConsumerConnection(self.connector, PLAN, queues, self.owner, "test")
+        self.consumption = ConsumerConnection(
+            self.connector,
+            PLAN,
+            worker_queues(queues, self.owner, hand_over_wait=0.01),
+            "test",
+            stop_timeout=0.2,
+        )
         self.running = asyncio.create_task(self.consumption.run())
 
     def channel(self, partition: str) -> FakeConsumeChannel:
@@ -65,9 +73,7 @@ class PartitionsHarness:
 
 
 @pytest.fixture
-async def harness(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PartitionsHarness]:
-    monkeypatch.setattr(queues, "SETTLING", 0.01)
-    monkeypatch.setattr(consuming, "_STOP_TIMEOUT", 0.2)
+async def harness() -> AsyncIterator[PartitionsHarness]:
     harness = PartitionsHarness()
     harness.consumption.may_start.set()
     await auntil(lambda: harness.consumption.consuming, "consuming")
@@ -141,6 +147,31 @@ async def test_one_that_is_offered_gets_a_new_consumer(harness: PartitionsHarnes
     assert not harness.consumption.halts("q.0")
 
 
+async def test_no_other_prefetch_is_to_be_had(harness: PartitionsHarness):
+    """Given a kill switch that lets all of the queue come again, with the prefetch of a queue
+    without partitions: the next consumer has 1 all the same, or messages would overtake.
+    """
+    harness.consumption.set_prefetch("q", 8)
+    harness.consumption.offer("q.0")
+    channel = harness.channel("q.0")
+    await auntil(
+        lambda: channel.cancelled and harness.consumption.serves("q.0"), "another consumer"
+    )
+
+    assert [c[:2] for c in channel.consumers.values()] == [("q.0", 1)]
+    assert harness.consumption.prefetch("q") == 1
+
+
+async def test_while_it_is_offered_it_halts_and_its_queue_is_not_paused(
+    harness: PartitionsHarness,
+):
+    harness.consumption.offer("q.0")
+
+    assert harness.consumption.halts("q.0")
+    assert harness.consumption.reasons("q") == frozenset()
+    assert harness.consumption.consuming
+
+
 async def test_a_look_at_nothing_new_changes_nothing(harness: PartitionsHarness):
     channel = harness.channel("q.0")
     before = set(channel.consumers)
@@ -153,7 +184,7 @@ async def test_a_look_at_nothing_new_changes_nothing(harness: PartitionsHarness)
 
 async def test_nothing_is_given_back_on_a_channel_that_is_gone():
     channel = FakeConsumeChannel()
-    first = FirstDeliveryRequeue(print, settling=60.0)
+    first = FirstDeliveryRequeue(print, wait=60.0)
     first(delivery(channel=channel))
 
     channel.is_open = False
