@@ -62,6 +62,7 @@ class KillSwitches:
         consumers: of these queues.
         admit: has a delivery run whose turn has come.
         prefetch: of a queue from which all is taken again.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -70,12 +71,15 @@ class KillSwitches:
         consumers: Consumers,
         admit: Callable[[HeldDelivery], None],
         prefetch: Callable[[str], int],
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._clock = clock
         self._consumers = consumers
         self._admit = admit
         self._prefetch = prefetch
         self._queues = {
-            queue: _Guarded(Switch(policy, monotonic)) for queue, policy in policies.items()
+            queue: _Guarded(Switch(policy, clock)) for queue, policy in policies.items()
         }
 
     def __bool__(self) -> bool:
@@ -144,7 +148,7 @@ class KillSwitches:
 
     def detail(self) -> Mapping[str, object]:
         """The queues from which less is taken now, for people."""
-        now = monotonic()
+        now = self._clock()
         return {
             queue: {
                 "state": guarded.switch.state.value,

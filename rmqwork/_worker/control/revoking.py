@@ -8,6 +8,7 @@ and the other tasks in it run again elsewhere, without penalty.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -57,6 +58,7 @@ class Revoking:
         dispatcher: knows what executors have.
         staff: kills executors.
         waiting: what no executor has.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -65,7 +67,10 @@ class Revoking:
         dispatcher: Dispatcher[Executor],
         staff: ExecutorPool,
         waiting: Waiting,
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._clock = clock
         self._plan = plan
         self._dispatcher = dispatcher
         self._staff = staff
@@ -93,7 +98,7 @@ class Revoking:
             for held in seat.held.values():
                 said = said_of(held, standing)
                 if said is not None:
-                    self._chased.setdefault(held, _Chase(said, monotonic())).said = said
+                    self._chased.setdefault(held, _Chase(said, self._clock())).said = said
                     numbers.append(held.number)
             if numbers:
                 found += len(numbers)
@@ -117,7 +122,7 @@ class Revoking:
         """End what runs and was revoked; called now and then while there is any."""
         if not self._chased:
             return
-        now = monotonic()
+        now = self._clock()
         here = {held for seat in self._dispatcher.seats for held in seat.held.values()}
         self._chased = {held: why for held, why in self._chased.items() if held in here}
         for seat in list(self._dispatcher.seats):

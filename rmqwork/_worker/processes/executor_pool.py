@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from time import monotonic
 from typing import Final, Protocol
 
@@ -16,42 +17,21 @@ from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.crash_policy import (
     after_crash,
-    after_time_limit,
     crash_evidence,
     with_words,
 )
 from rmqwork._worker.processes.executor import Executor, State
+from rmqwork._worker.processes.hard_limits import HardLimits
+from rmqwork._worker.processes.isolated import IsolatedExecutors
 from rmqwork._worker.processes.recycling import Recycling
+from rmqwork._worker.processes.restarts import Restarts
 from rmqwork._worker.processes.template import Template, TemplateKilled
-from rmqwork.types import Evidence, Outcome
+from rmqwork.types import Outcome
 
 _log = logging.getLogger("rmqwork.worker.processes")
-_QUICK_DEATH: Final = 5.0
-_BACKOFF_MOST: Final = 10.0
 _RENEWALS: Final = 10
 """Templates that may be killed in a row, before the worker gives up."""
 _RENEWAL_LOOK: Final = 0.1
-_ISOLATED_FOR: Final = 5.0
-"""Seconds that an executor for suspects stays without any."""
-
-
-class Restarts:
-    """How long to wait before an executor is replaced: not at all at first, then doubled while
-    executors die young.
-    """
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._young = 0
-        self._last = float("-inf")
-
-    def delay(self) -> float:
-        """Seconds to wait after a death now."""
-        now = self._clock()
-        self._young = self._young + 1 if now - self._last < _QUICK_DEATH else 0
-        delay = 0.0 if self._young < 3 else min(_BACKOFF_MOST, 0.1 * 2.0 ** (self._young - 3))
-        self._last = now + delay  # when the next one starts: the wait is no part of its life
-        return delay
 
 
 class Owner(Protocol):
@@ -78,6 +58,7 @@ class ExecutorPool:
         template: forks them.
         new_template: starts another one, should it die.
         owner: is told what becomes of the deliveries that a dead one had.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -86,24 +67,19 @@ class ExecutorPool:
         template: Template,
         new_template: Callable[[], Template],
         owner: Owner,
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._clock = clock
         self._plan = plan
         self._new_template = new_template
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._restarts = Restarts()
-        self._isolated: dict[Executor, float] = {}
-        self._isolated_restarts = Restarts()
-        self._isolated_from = float("-inf")
-        """When the next one for suspects may start: they die without having started anything."""
+        self._restarts = Restarts(clock)
+        self._isolated = IsolatedExecutors(self._fork_isolated, clock)
         self._used_up: set[Executor] = set()
         self._condemned: dict[Executor, tuple[int, Outcome]] = {}
-        self._limits = {
-            name: task.hard_time_limit
-            for task in plan.manifest.tasks.values()
-            for name in (task.name, *task.aliases)
-            if task.hard_time_limit is not None
-        }
+        self._limits = HardLimits(plan.manifest.tasks)
         self.recycling = Recycling(
             plan.max_tasks, plan.max_memory, self._fork_replacement, self._retire
         )
@@ -176,10 +152,8 @@ class ExecutorPool:
     def _fork_one(self) -> Executor:
         return self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
 
-    def _fork_isolated(self) -> None:
-        may = self.template.alive and monotonic() >= self._isolated_from
-        if may:  # else at a later look at the clock
-            self._isolated[self._fork_one()] = monotonic()
+    def _fork_isolated(self) -> Executor | None:
+        return self._fork_one() if self.template.alive else None
 
     def _fork_replacement(self) -> Executor | None:
         may = self.template.alive and not self._owner.stopping
@@ -192,8 +166,7 @@ class ExecutorPool:
 
     def retire_after_task(self, executor: Executor) -> None:
         """It has run a task that wants a process of its own: it leaves, its children with it."""
-        if executor in self._isolated:
-            del self._isolated[executor]
+        if self._isolated.remove(executor):
             self._used_up.add(executor)
             self._owner.dispatcher.close_seat(executor)
             self.template.kill_with_children(executor.id)
@@ -204,7 +177,7 @@ class ExecutorPool:
 
     def died(self, executor: Executor, death: Death, helds: Sequence[HeldDelivery]) -> None:
         """An executor is dead: say why, see to its deliveries, replace it."""
-        isolated = self._isolated.pop(executor, None) is not None or executor in self._used_up
+        isolated = self._isolated.remove(executor) or executor in self._used_up
         self._used_up.discard(executor)
         condemned = self._condemned.pop(executor, None)
         started = [held for held in helds if held.number in death.unfinished]
@@ -235,7 +208,7 @@ class ExecutorPool:
         if not isolated:
             self._replace()
         elif not (started or death.expected):
-            self._isolated_from = monotonic() + self._isolated_restarts.delay()
+            self._isolated.died_unused()
 
     def _blame(self, started: Sequence[HeldDelivery], death: Death) -> None:
         """One alone is to blame; many run again without others, and nobody pays."""
@@ -266,13 +239,6 @@ class ExecutorPool:
                 words = death.words.since(death.unfinished[number])
                 self._owner.finish(held, with_words(outcome, words))
 
-    def _out_of_time(self, held: HeldDelivery, limit: float) -> Outcome:
-        task = self._plan.manifest.tasks[str(held.delivery.type)]
-        evidence = Evidence(
-            "TimeLimitExceeded", f"it ran longer than its hard time limit of {limit:g} s"
-        )
-        return after_time_limit(held.attempt, task.max_attempts, limit, evidence)
-
     def template_died(self, text: str) -> None:
         """The template is dead, and so are its executors: begin with a new one."""
         if self._owner.stopping:
@@ -284,7 +250,7 @@ class ExecutorPool:
         """Start another template; one that is killed while it imports the app is no reason to give
         up at once (memory was short, maybe).
         """
-        restarts = Restarts()
+        restarts = Restarts(self._clock)
         reason = ""
         for attempt in range(_RENEWALS):
             self.template = self._new_template()
@@ -313,37 +279,21 @@ class ExecutorPool:
     def watch(self) -> None:
         """Kill what has run beyond its hard limit; let executors for suspects go or come."""
         if self._limits:
-            now = monotonic()
-            for seat in list(self._owner.dispatcher.seats):
-                self._watch_limits(seat.executor, seat.held, now)
+            self._kill_overdue()
         self.recycling.watch(
             seat.executor for seat in self._owner.dispatcher.seats if not seat.isolated
         )
         self.scale_isolated()
         self._resize()
 
-    def _watch_limits(
-        self, executor: Executor, helds: Mapping[int, HeldDelivery], now: float
-    ) -> None:
-        if executor in self._condemned:
-            return
-        for number, since in executor.started().items():
-            held = helds.get(number)
-            limit = self._limits.get(str(held.delivery.type)) if held is not None else None
-            if held is not None and limit is not None and now - since > limit:
-                self.kill_because_of(executor, number, self._out_of_time(held, limit))
-                return
+    def _kill_overdue(self) -> None:
+        now = self._clock()
+        for seat in list(self._owner.dispatcher.seats):
+            if seat.executor not in self._condemned:
+                overdue = self._limits.overdue(seat.held, seat.executor.started(), now)
+                for number, outcome in islice(overdue, 1):
+                    self.kill_because_of(seat.executor, number, outcome)
 
     def scale_isolated(self) -> None:
         """Have as many executors as groups of suspects wait, up to ``-p`` of them; later none."""
-        suspects = len(self._owner.dispatcher.suspects)
-        now = monotonic()
-        if suspects:
-            for _ in range(min(suspects, self._plan.processes) - len(self._isolated)):
-                self._fork_isolated()
-            self._isolated = dict.fromkeys(self._isolated, now)
-            return
-        for executor, since in list(self._isolated.items()):
-            idle = not executor.outstanding and executor.state is State.READY
-            if idle and now - since > _ISOLATED_FOR:
-                executor.exit()
+        self._isolated.scale(len(self._owner.dispatcher.suspects), self._plan.processes)

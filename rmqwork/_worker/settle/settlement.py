@@ -21,7 +21,8 @@ from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork.types import Publication
 
 _log = logging.getLogger("rmqwork.worker.settling")
-_PROOF_EVERY: Final = 1.0
+PROOF_INTERVAL: Final = 1.0
+"""Seconds between two looks at whether acks have arrived."""
 
 
 class Settlement:
@@ -33,6 +34,7 @@ class Settlement:
         done: called when a delivery is out of this worker's hands.
         repair: declares the topology again, when a consequence has nowhere to go.
         pause: seconds to wait after a consequence was refused so many times.
+        proof_interval: seconds between two looks at whether acks have arrived.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Settlement:
         repair: Callable[[], Awaitable[None]],
         *,
         pause: Callable[[int], float] = backoff,
+        proof_interval: float = PROOF_INTERVAL,
     ) -> None:
+        self._proof_interval = proof_interval
         self._publishing = UntilConfirmed(publisher, remaining, repair, pause=pause)
         self._memory = memory
         self._done = done
@@ -115,7 +119,7 @@ class Settlement:
     async def _prove(self) -> None:
         """Now and then, learn by a round trip that acks have arrived, and forget them."""
         while True:
-            await asyncio.sleep(_PROOF_EVERY)
+            await asyncio.sleep(self._proof_interval)
             await self.prove()
 
     async def prove(self) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rmqwork import KillSwitch
-from rmqwork._worker.consume import kill_switches as module
 from rmqwork._worker.consume.kill_switches import KillSwitches, failed
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork.types import Evidence, Failure, Outcome, Reason, Replaced, RetryOutcome, Success
@@ -22,12 +21,14 @@ GOOD = Success(0.1)
 class KillSwitchHarness:
     """The switches of the queue ``q``, and what its consumers were told."""
 
-    def __init__(self, now: list[float]) -> None:
-        self.now = now
+    def __init__(self) -> None:
+        self.now = [1000.0]
         self.calls: list[tuple[Any, ...]] = []
         self.admitted: list[HeldDelivery] = []
         policy = KillSwitch(least=2, ratio=0.5, window=60.0, wait=30.0, probes=2)
-        self.switches = KillSwitches({"q": policy}, self, self.admitted.append, lambda queue: 17)
+        self.switches = KillSwitches(
+            {"q": policy}, self, self.admitted.append, lambda queue: 17, clock=lambda: self.now[0]
+        )
         self._numbers = count(1)
 
     def pause(self, queue: str, reason: str) -> None:
@@ -58,10 +59,8 @@ class KillSwitchHarness:
 
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> KillSwitchHarness:
-    now = [1000.0]
-    monkeypatch.setattr(module, "monotonic", lambda: now[0])
-    return KillSwitchHarness(now)
+def harness() -> KillSwitchHarness:
+    return KillSwitchHarness()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, cast
 
 import pytest
 
 from rmqwork._control.control_state import ControlState
 from rmqwork._control.wire import Command
-from rmqwork._worker.control import revoking as module
 from rmqwork._worker.control.revoking import Revoking
 from rmqwork.types import Reason
 from tests.unit.worker.control.harness import ControlHarness
@@ -22,7 +24,12 @@ async def harness() -> ControlHarness:
 
 @pytest.fixture
 def revoking(harness: ControlHarness) -> Revoking:
-    return Revoking(shop_spec(), harness.dispatcher, harness.pool, harness.waiting)  # type: ignore[arg-type]
+    return make_revoking(harness)
+
+
+def make_revoking(harness: ControlHarness, clock: Callable[[], float] = monotonic) -> Revoking:
+    pool = cast(Any, harness.pool)
+    return Revoking(shop_spec(), harness.dispatcher, pool, harness.waiting, clock=clock)
 
 
 def revoked(*ids: str, terminate: bool = False) -> ControlState:
@@ -87,13 +94,10 @@ async def test_a_coroutine_is_cancelled_once_and_its_end_is_a_revocation(
 
 @pytest.mark.parametrize("terminate", [False, True])
 async def test_a_coroutine_that_does_not_end_is_killed_after_its_patience_if_that_was_asked_for(
-    revoking: Revoking,
-    harness: ControlHarness,
-    terminate: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    harness: ControlHarness, terminate: bool
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    revoking = make_revoking(harness, lambda: now[0])
     held = await harness.send("shop.loop", "async", "a")
     revoking.adopt(revoked("a", terminate=terminate))
     now[0] += 1.9

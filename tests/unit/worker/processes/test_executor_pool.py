@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any, cast
 
 import pytest
@@ -17,9 +18,8 @@ from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork._worker.model.plan import worker_spec
-from rmqwork._worker.processes import executor_pool as module
 from rmqwork._worker.processes.executor import Executor, State
-from rmqwork._worker.processes.executor_pool import ExecutorPool, Restarts
+from rmqwork._worker.processes.executor_pool import ExecutorPool
 from rmqwork.types import Outcome
 from tests.unit.fakes import delivery
 from tests.waiting import auntil
@@ -72,14 +72,16 @@ def _nothing(executor: Any, lane: str, batch: Sequence[HeldDelivery]) -> None: .
 class ExecutorPoolHarness:
     """A staff of two executors, whose times are short."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         app = App("shop", broker="memory://", queues=["q"])
         app.task(lambda: None, name="shop.task")
         options = WorkerOptions("x:app", processes=2)
         plan = self.plan = worker_spec(options, Manifest.from_dict(app.manifest()))
         self.template, self.owner = FakeTemplate(), FakeOwner()
         template = cast(Any, self.template)
-        self.staff = ExecutorPool(plan, template, lambda: template, cast(Any, self.owner))
+        self.staff = ExecutorPool(
+            plan, template, lambda: template, cast(Any, self.owner), clock=clock
+        )
         self.staff.start()
 
     def die(self, executor: Any, *started: HeldDelivery, death: Death | None = None) -> None:
@@ -105,21 +107,6 @@ def held(number: int) -> HeldDelivery:
     )
 
 
-def test_who_dies_young_again_and_again_is_replaced_later_and_later():
-    now = [0.0]
-    restarts = Restarts(lambda: now[0])
-    delays = []
-    for _ in range(12):
-        delays.append(restarts.delay())
-        now[0] += delays[-1] + 0.1  # it starts after the delay, and dies 0.1 s later
-
-    assert delays[:4] == [0, 0, 0, 0.1]
-    assert delays[4:8] == [0.2, 0.4, 0.8, 1.6]
-    assert delays[-1] == 10
-    now[0] += 6
-    assert restarts.delay() == 0, "this one lived for a while"
-
-
 async def test_each_that_dies_is_replaced(harness: ExecutorPoolHarness):
     assert len(harness.forked) == 2
 
@@ -139,13 +126,9 @@ async def test_one_alone_is_to_blame_of_many_nobody_yet(harness: ExecutorPoolHar
     assert sum(map(harness.staff.is_isolated, harness.forked)) == 2  # as many as -p says
 
 
-async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look(
-    harness: ExecutorPoolHarness, monkeypatch: pytest.MonkeyPatch
-):
+async def test_isolated_ones_that_cannot_start_are_not_forked_at_every_look():
     now = [1000.0]
-    monkeypatch.setattr(module, "monotonic", lambda: now[0])
-    monkeypatch.setattr(Restarts.__init__, "__defaults__", (lambda: now[0],))
-    harness = ExecutorPoolHarness()
+    harness = ExecutorPoolHarness(lambda: now[0])
     harness.die(harness.forked[0], held(1), held(2))
     before = len(harness.forked)
 

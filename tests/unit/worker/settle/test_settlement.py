@@ -10,9 +10,8 @@ import pytest
 from rmqwork._publisher.batch import Batch
 from rmqwork._worker.model.held import HeldDelivery, Stage
 from rmqwork._worker.policy.decide import Ack, HandBack, PublishThenAck, again
-from rmqwork._worker.settle import settlement as module
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
-from rmqwork._worker.settle.settlement import Settlement
+from rmqwork._worker.settle.settlement import PROOF_INTERVAL, Settlement
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, InvalidMessage, Nacked, Unroutable
 from rmqwork.types import Publication
 from tests.unit.fakes import FakeConsumeChannel, delivery, turns
@@ -44,7 +43,7 @@ class FakePublisher:
 class SettlementHarness:
     """A settlement with all that is around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, proof_interval: float = PROOF_INTERVAL) -> None:
         self.publisher = FakePublisher()
         self.memory = RedeliveryMemory()
         self.done: list[HeldDelivery] = []
@@ -56,6 +55,7 @@ class SettlementHarness:
             self.done.append,
             self._repair,
             pause=lambda failed: 0.0,
+            proof_interval=proof_interval,
         )
         self.channel = FakeConsumeChannel()
 
@@ -264,9 +264,8 @@ async def test_acks_are_forgotten_when_they_are_proven(harness: SettlementHarnes
     assert harness.memory.recall(harness.redelivered()) is None
 
 
-async def test_proof_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_PROOF_EVERY", 0.001)
-    harness = SettlementHarness()
+async def test_proof_is_asked_for_now_and_then():
+    harness = SettlementHarness(proof_interval=0.001)
     harness.settlement.settle(harness.held(), Ack())
 
     await auntil(lambda: harness.memory.unproven(harness.channel) == 0)
