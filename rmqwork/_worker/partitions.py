@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
 
@@ -21,6 +21,7 @@ from rmqwork._publisher.publisher import Publisher
 from rmqwork._results import record
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.model.held import HeldDelivery, Stage, attempt_of
+from rmqwork._worker.model.line import Line
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.decide import HandBack, history, reply
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
@@ -30,32 +31,10 @@ from rmqwork.types import Delivery, RetryOutcome
 _log = logging.getLogger("rmqwork.worker.consuming")
 TENURE: Final = (20.0, 40.0)
 """Seconds after which a partition is offered to the next worker: the broker would leave all of them
-with the worker that came first. Costs `SETTLING` seconds where there is no other.
+with the worker that came first. Costs `HAND_OVER_WAIT` seconds where there is no other.
 """
 _ANSWER_TIMEOUT: Final = 5.0
 _BEGUN: Final = frozenset({Stage.SENT, Stage.FINISHED})
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """One partition: its first message, and one that came while that still ran."""
-
-    head: HeldDelivery | None = None
-    behind: HeldDelivery | None = None
-    timer: asyncio.TimerHandle | None = None
-    until: float = 0.0
-    """When it is offered to other workers; 0 = not known yet."""
-
-    def forget(self) -> None:
-        """Nothing is here any more."""
-        self.head = None
-        self.stop_timer()
-
-    def stop_timer(self) -> None:
-        """The next attempt comes otherwise."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class Runs(Protocol):
@@ -91,6 +70,8 @@ class PartitionRunner:
         settlement: settles.
         memory: of runs whose channel was lost.
         runs: has messages run.
+        clock: seconds that only grow.
+        tenure: seconds after which a partition is offered, at least and at most.
     """
 
     def __init__(
@@ -101,7 +82,12 @@ class PartitionRunner:
         settlement: Settlement,
         memory: RedeliveryMemory,
         runs: Runs,
+        *,
+        clock: Callable[[], float] = monotonic,
+        tenure: tuple[float, float] = TENURE,
     ) -> None:
+        self._clock = clock
+        self._tenure = tenure
         self._name = plan.name
         self._consumption = consumption
         self._publisher = publisher
@@ -110,7 +96,7 @@ class PartitionRunner:
         self._runs = runs
         self._loop = asyncio.get_running_loop()
         self._lines = {
-            name: _Line()
+            name: Line()
             for queue, _ in plan.queues
             if plan.is_partitioned(queue)
             for name in plan.sources(queue)
@@ -150,7 +136,7 @@ class PartitionRunner:
             line.forget()
         line.head = held
         if not self._halted(held):
-            line.until = line.until or monotonic() + random.uniform(*TENURE)
+            line.until = line.until or self._clock() + random.uniform(*self._tenure)
             return True
         self._keep(held)
         return False
@@ -197,7 +183,7 @@ class PartitionRunner:
         if line.timer is None:
             self._due(line, held)
 
-    def _due(self, line: _Line, held: HeldDelivery) -> None:
+    def _due(self, line: Line, held: HeldDelivery) -> None:
         line.timer = None
         if line.head is held and held.settleable:  # else when it is delivered again, if to us
             held.stage = Stage.READY
@@ -215,7 +201,7 @@ class PartitionRunner:
             behind, line.behind = line.behind, None
             if behind is not None and behind.settleable:
                 self._runs.admit(behind)
-            elif line.until and monotonic() > line.until:
+            elif line.until and self._clock() > line.until:
                 line.until = 0.0
                 self._consumption.offer(str(held.partition))
         self._consumption.look_again(str(held.partition))
@@ -291,7 +277,7 @@ class PartitionRunner:
         self._kept.add(held)
         self._consumption.look_again(str(held.partition))
 
-    def _line(self, held: HeldDelivery) -> _Line:
+    def _line(self, held: HeldDelivery) -> Line:
         return self._lines[str(held.partition)]
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tenacity import wait_fixed
 
 from rmqwork import App, Context, Queue, Reject, Retry, RetryLater
+from rmqwork._config.manifest import Manifest
+from rmqwork._worker.model.held import HeldDelivery, Stage
+from rmqwork._worker.model.options import WorkerOptions
+from rmqwork._worker.model.plan import worker_spec
+from rmqwork._worker.partitions import PartitionRunner
+from rmqwork._worker.policy.decide import HandBack
+from rmqwork._worker.settle.redeliveries import RedeliveryMemory
+from rmqwork.types import Evidence, RetryOutcome
+from tests.unit.fakes import FakeConsumeChannel, delivery
+from tests.waiting import auntil, until
 
 Run = tuple[str, int]
 
@@ -140,7 +150,7 @@ def test_while_one_waits_for_its_next_attempt_other_partitions_go_on(
     step = app.tasks["step"]
     with app.test_worker(concurrency=1) as worker:
         step.delay("a", line=0)
-        time.sleep(0.1)
+        until(lambda: log.runs, "its first attempt")
         step.delay("x", line=0)
         step.delay("b", line=1)
         worker.wait_until_idle()
@@ -163,3 +173,155 @@ def test_a_task_that_is_not_known_holds_its_partition_and_no_other(
         worker.wait_until_idle()
 
     assert [key for key, _ in log.runs] == ["b", "a"]
+
+
+class Surroundings:
+    """Consumers, publisher, settlement and executors, as far as partitions are concerned."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.stopping = False
+        self.halted = False
+        self.served = True
+        self.offered: list[str] = []
+        self.considered: list[HeldDelivery] = []
+        self.admitted: list[HeldDelivery] = []
+        self.settled: list[tuple[HeldDelivery, object]] = []
+        app = App("ordered", broker="memory://", queues=[Queue("q", partitions=2)])
+        app.task(lambda: None, name="step")
+        plan = worker_spec(WorkerOptions("x:app"), Manifest.from_dict(app.manifest()))
+        around: Any = self
+        self.runner = PartitionRunner(
+            plan,
+            around,
+            around,
+            around,
+            RedeliveryMemory(),
+            around,
+            clock=lambda: self.now,
+            tenure=(20.0, 20.0),
+        )
+
+    def halts(self, partition: str) -> bool:
+        return self.halted
+
+    def look_again(self, partition: str) -> None: ...
+
+    def offer(self, partition: str) -> None:
+        self.offered.append(partition)
+
+    def serves(self, partition: str) -> bool:
+        return self.served
+
+    def next_number(self) -> int:
+        return 100
+
+    def consider(self, held: HeldDelivery) -> None:
+        self.considered.append(held)
+
+    def admit(self, held: HeldDelivery) -> None:
+        self.admitted.append(held)
+
+    def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
+        return []
+
+    def settle(self, held: HeldDelivery, decision: object) -> None:
+        self.settled.append((held, decision))
+
+    def comes(self, number: int, channel: FakeConsumeChannel) -> HeldDelivery:
+        came = delivery(channel, number, queue="q.0", message_id=f"id-{number}", type="step")
+        held = HeldDelivery(number, came, "q", f"id-{number}", 1, "thread")
+        held.partition = self.runner.partition_of(came)
+        return held
+
+    def runs(self, held: HeldDelivery) -> None:
+        """Its turn has come, and an executor has it."""
+        assert self.runner.admits(held)
+        held.stage = Stage.SENT
+
+
+async def test_a_partition_is_offered_between_two_messages_when_its_time_is_over() -> None:
+    around, channel = Surroundings(), FakeConsumeChannel()
+    for number, later in ((1, 0.0), (2, 19.0), (3, 2.0)):
+        held = around.comes(number, channel)
+        around.now += later
+        around.runs(held)
+        assert around.runner.holds("q.0")
+        assert around.offered == []
+        around.runner.gone(held)
+
+    assert around.offered == ["q.0"]
+    assert not around.runner.holds("q.0")
+    around.runner.gone(around.comes(4, channel))
+    assert around.offered == ["q.0"]  # its next time begins with its next message
+
+
+async def test_one_that_comes_while_the_first_still_runs_on_a_lost_connection_waits_behind() -> (
+    None
+):
+    around, lost, channel = Surroundings(), FakeConsumeChannel(), FakeConsumeChannel()
+    first, next_ = around.comes(1, lost), around.comes(2, channel)
+    around.runs(first)
+    lost.is_open = False
+    around.runner.channel_lost(lost)
+
+    assert not around.runner.admits(next_)
+    around.runner.gone(first)
+
+    assert around.admitted == [next_]
+
+
+async def test_a_message_that_another_worker_has_had_meanwhile_is_forgotten() -> None:
+    around, lost, channel = Surroundings(), FakeConsumeChannel(), FakeConsumeChannel()
+    waiting, next_ = around.comes(1, lost), around.comes(2, channel)
+    around.runs(waiting)
+    around.runner.hold(waiting, 60.0)
+    assert around.runner.waiting == 1
+    lost.is_open = False
+    around.runner.channel_lost(lost)
+    assert around.runner.waiting == 1  # until it comes again, or its successor does
+
+    assert around.runner.admits(next_)
+    assert around.runner.waiting == 0
+
+
+async def test_a_paused_partition_keeps_its_message_until_it_may_go_on() -> None:
+    around, channel = Surroundings(), FakeConsumeChannel()
+    held = around.comes(1, channel)
+    around.halted = True
+
+    assert not around.runner.admits(held)
+    around.runner.watch()
+    assert around.considered == []
+
+    around.halted = False
+    around.runner.watch()
+    around.runner.watch()
+    assert around.considered == [held]
+
+
+async def test_without_a_consumer_what_has_not_begun_goes_back_and_what_runs_does_not() -> None:
+    around, channel = Surroundings(), FakeConsumeChannel()
+    held = around.comes(1, channel)
+    around.runs(held)
+    around.runner.release("q.0")
+    assert around.settled == []
+
+    around.runner.hold(held, 60.0)
+    around.runner.release("q.0")
+
+    assert around.settled == [(held, HandBack())]
+    assert around.runner.waiting == 0
+
+
+async def test_its_next_attempt_comes_after_its_delay_and_counts() -> None:
+    around, channel = Surroundings(), FakeConsumeChannel()
+    held = around.comes(1, channel)
+    around.runs(held)
+
+    around.runner.retry(held, RetryOutcome(0.1, 0.02, True, Evidence("E", "no")))
+    assert around.runner.waiting == 1
+    await auntil(lambda: around.considered, "its next attempt")
+
+    assert around.considered == [held]
+    assert (held.attempt, held.number, held.stage) == (2, 100, Stage.READY)
