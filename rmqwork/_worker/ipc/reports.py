@@ -23,6 +23,7 @@ from struct import Struct
 from typing import Any, Final
 
 import msgpack
+from msgpack import unpackb
 
 from rmqwork._worker.ipc.wire import publication_tuple
 from rmqwork.types import Publication, Reason
@@ -161,7 +162,7 @@ class ReportUnpacker:
             if size < end:
                 break
             for report in _frame(view[at + _LENGTH.size : end]):
-                if not _is_right(report):
+                if not (_is_plain_success(report) or _is_right(report)):
                     raise ReportViolation("a report of a wrong kind or shape", reports)
                 reports.append(tuple(report))
             at = end
@@ -171,7 +172,7 @@ class ReportUnpacker:
 def _frame(frame: memoryview) -> list[Any]:
     """The items of a frame; what is none has one item, which is no report."""
     try:
-        found = msgpack.unpackb(
+        found = unpackb(
             frame,
             unicode_errors="surrogatepass",
             max_array_len=_MAX_ITEMS,
@@ -180,6 +181,21 @@ def _frame(frame: memoryview) -> list[Any]:
     except Exception:  # its decoder documents several
         return [None]
     return found if type(found) is list else [None]
+
+
+def _is_plain_success(report: Any) -> bool:
+    """Whether it is what nearly all reports are, for which one look suffices."""
+    if type(report) is not list or len(report) != 5:
+        return False
+    kind, number, how, duration, result = report
+    return (
+        kind == "o"
+        and how == "s"
+        and result is None
+        and type(number) is int
+        and type(duration) is float
+        and 0.0 <= duration < _MAX_SECONDS
+    )
 
 
 def _is_right(report: Any) -> bool:
