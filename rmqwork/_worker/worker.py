@@ -14,7 +14,7 @@ from rmqwork._messages.ids import uuid7
 from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._transport.connecting import connect
-from rmqwork._transport.port import ConsumeChannel
+from rmqwork._transport.port import Connector, ConsumeChannel
 from rmqwork._worker.consume.consumption import ConsumerConnection
 from rmqwork._worker.consume.kill_switches import KillSwitches
 from rmqwork._worker.consume.queues import worker_queues
@@ -69,6 +69,7 @@ class Worker:
         template: the process that forks executors.
         new_template: starts another one, should it die.
         stop: begins the shutdown of this worker, when an operator asks for it.
+        connector: where connections to the broker come from; None = as the plan says.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Worker:
         template: Template,
         new_template: Callable[[], Template],
         stop: Callable[[], None],
+        connector: Connector | None = None,
     ) -> None:
         self.plan = plan
         self.stopping = False
@@ -86,7 +88,7 @@ class Worker:
             self.ready, plan.slots, give, plan.processes
         )
         self.staff = ExecutorPool(plan, template, new_template, self)
-        connector = connect(plan.broker, plan.heartbeat)
+        connector = connector or connect(plan.broker, plan.heartbeat)
         self.publisher = Publisher(
             connector, plan.declarations, f"rmqwork worker {plan.name} (publish)", eager=True
         )
