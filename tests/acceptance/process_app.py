@@ -268,6 +268,12 @@ def leaves_a_grandchild(pid_file: str) -> None:
 
 
 @app.task
+def leaves_a_child(pid_file: str) -> None:
+    """In this process's group."""
+    Path(pid_file).write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+
+
+@app.task
 def pool_for_ever(pid_file: str) -> None:
     workers = multiprocessing.Pool(1)
     Path(pid_file).write_text(str(workers.apply(os.getpid)))

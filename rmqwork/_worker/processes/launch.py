@@ -46,6 +46,9 @@ def start_template(app: str, preload: bool, environment: Mapping[str, str] | Non
             start_new_session=True,  # Ctrl-C in a terminal reaches the worker alone
             env=environment,
         )
+    except BaseException:
+        sock.close()
+        raise
     finally:
         theirs.close()
     return Started(app, process, sock)
