@@ -26,7 +26,7 @@ from rmqwork._worker.settle.settlement import Settlement
 from rmqwork._workflows.document import workflow_id
 from rmqwork._workflows.join import Gathering
 
-STACK_PATIENCE: Final = 2.0
+STACK_TIMEOUT: Final = 2.0
 """Seconds in which an executor says where a task stands."""
 MAX_TASKS: Final = 500
 """Running tasks in one answer; the oldest of them."""
@@ -172,9 +172,11 @@ class Stacks:
 
     Args:
         dispatcher: knows which executor has which task.
+        timeout: seconds in which an executor says where a task stands.
     """
 
-    def __init__(self, dispatcher: Dispatcher[Executor]) -> None:
+    def __init__(self, dispatcher: Dispatcher[Executor], *, timeout: float = STACK_TIMEOUT) -> None:
+        self._timeout = timeout
         self._dispatcher = dispatcher
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[str]] = {}
@@ -189,7 +191,7 @@ class Stacks:
         """The answer to ``stack``; None: the task does not run here.
 
         Raises:
-            Cannot: its process does not answer.
+            CommandRefused: its process does not answer.
         """
         wanted = str(command.what.get("id"))
         for seat in self._dispatcher.seats:
@@ -203,10 +205,10 @@ class Stacks:
         future = self._asked[request] = asyncio.get_running_loop().create_future()
         executor.stack(request, number)
         try:
-            stack = await asyncio.wait_for(future, STACK_PATIENCE)
+            stack = await asyncio.wait_for(future, self._timeout)
         except TimeoutError:
             raise CommandRefused(
-                f"executor {executor.pid} did not answer within {STACK_PATIENCE:g} s: C code in it "
+                f"executor {executor.pid} did not answer within {self._timeout:g} s: C code in it "
                 "holds the GIL, or it is stopped"
             ) from None
         finally:

@@ -23,9 +23,10 @@ from rmqwork.errors import BrokerUnavailable, ConfigurationError
 from rmqwork.types import Delivery
 
 _log = logging.getLogger("rmqwork.worker.control")
-BOUND: Final = 2.0
+KNOWN_TIMEOUT: Final = 2.0
 """Seconds that the start of consumption waits at most for what was said before."""
-_MARK_WAIT: Final = 1.5
+MARK_TIMEOUT: Final = 1.5
+"""Seconds that the mark has, from its publication until it is read."""
 _SAY_TIMEOUT: Final = 5.0
 _PREFETCH: Final = 500
 _PATIENT: Final = 3
@@ -59,6 +60,8 @@ class StreamReader:
         publisher: of this worker; None = no mark is needed, the broker is in this process.
         followed: acts.
         clock: of the waits between two attempts to connect.
+        known_timeout: seconds that the start of consumption waits at most for what was said before.
+        mark_timeout: seconds that the mark has, from its publication until it is read.
     """
 
     def __init__(
@@ -69,7 +72,11 @@ class StreamReader:
         followed: Followed,
         *,
         clock: Clock = SYSTEM_CLOCK,
+        known_timeout: float = KNOWN_TIMEOUT,
+        mark_timeout: float = MARK_TIMEOUT,
     ) -> None:
+        self._known_timeout = known_timeout
+        self._mark_timeout = mark_timeout
         self._connector = connector
         self._name = name
         self._publisher = publisher
@@ -83,12 +90,12 @@ class StreamReader:
     async def known(self) -> None:
         """Returns when all that was said before is known, or cannot be, or takes too long."""
         try:
-            await asyncio.wait_for(self._known.wait(), BOUND)
+            await asyncio.wait_for(self._known.wait(), self._known_timeout)
         except TimeoutError:
             _log.warning(
                 "what holds on this broker (pauses, revocations) is not known after %g s; the work "
                 "begins without it",
-                BOUND,
+                self._known_timeout,
             )
             self._known.set()
 
@@ -163,7 +170,7 @@ class StreamReader:
     async def _until_read(self, reading: _Reading) -> None:
         """Returns when the mark was read, or cannot come."""
         try:
-            await asyncio.wait_for(reading.marked.wait(), _MARK_WAIT)
+            await asyncio.wait_for(reading.marked.wait(), self._mark_timeout)
         except TimeoutError:  # it could not be published: what was read has to do
             reading.adopt()
 
