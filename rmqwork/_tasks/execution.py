@@ -15,6 +15,7 @@ from rmqwork._results.writing import Keep, keeper_of, keeping
 from rmqwork._tasks.context import NEVER, Context, Progress, Signal
 from rmqwork._tasks.evidence import text_of
 from rmqwork._tasks.failing import outcome_of_error
+from rmqwork._tasks.leaves import leaf_of, steers
 from rmqwork._tasks.map_run import plan_of_each
 from rmqwork._tasks.run_plan import NO_ARGUMENTS, Prepared, RunPlan, run_plan
 from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
@@ -24,7 +25,6 @@ from rmqwork.types import (
     Outcome,
     Reason,
     Success,
-    TaskControl,
     TimeLimitReached,
 )
 
@@ -152,9 +152,9 @@ class TaskRunner:
                 result.close()
                 raise TypeError("a sync task returned a coroutine; declare it with `async def`")
             outcome = _succeeded(prepared, result, start)
-        except TimeLimitReached:
-            raise
         except BaseException as error:
+            if leaf_of(error, TimeLimitReached):  # in a group if it came inside of `asyncio.run`
+                raise TimeLimitReached from None
             outcome = outcome_of_error(prepared, error, perf_counter() - start)
         if ctx is not None:
             self._hooks.executed(ctx, outcome)
@@ -182,12 +182,11 @@ class TaskRunner:
                     self._executing(ctx, prepared)
                     result = await plan.invoke.arun(ctx, prepared.args, prepared.kwargs)
             outcome = _succeeded(prepared, result, start)
-        except TaskControl as error:
-            outcome = outcome_of_error(prepared, error, perf_counter() - start)
         except BaseException as error:
-            task = asyncio.current_task()
+            task = None if steers(error) else asyncio.current_task()
             if task is not None and task.cancelling() and ended():
                 return None  # whatever it raised then, it was not its own fault
+            error = _exit_of_child(error) or error
             if isinstance(error, TimeoutError) and scope.expired():
                 return self.timed_out(prepared, plan.time_limit or 0.0)
             outcome = outcome_of_error(prepared, error, perf_counter() - start)
@@ -255,6 +254,13 @@ class TaskRunner:
             tell(number, current, total)
 
         return both
+
+
+def _exit_of_child(error: BaseException) -> BaseException | None:
+    """The `SystemExit` or `KeyboardInterrupt` of a child task, because of which a run has been
+    cancelled."""
+    why = error.args[0] if isinstance(error, asyncio.CancelledError) and error.args else None
+    return why if isinstance(why, BaseException) else None
 
 
 def _succeeded(prepared: Prepared, value: object, start: float) -> Success:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rmqwork._tasks.evidence import evidence_of, text_of
+from rmqwork._tasks.leaves import steering
 from rmqwork._tasks.retry import DEFAULT, LONGEST, decide, next_delay, wait_after
 from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError, RmqworkError, TimeLimitExceeded
@@ -28,6 +29,7 @@ def outcome_of_error(prepared: Prepared, error: BaseException, duration: float) 
         duration: seconds that it took.
     """
     plan = prepared.plan
+    raised, error = error, steering(error)
     if isinstance(error, Replace):
         try:
             return _replaced(error, duration)
@@ -44,7 +46,9 @@ def outcome_of_error(prepared: Prepared, error: BaseException, duration: float) 
         if isinstance(error, RetryLater):
             counts = error.count
             delay = _later(prepared, error)
-            error = error.__cause__ or error.__context__ or error
+            # A group tells more than the leaf: what else went wrong.
+            because = error.__cause__ or error.__context__ or error
+            error = raised if isinstance(raised, BaseExceptionGroup) else because
         elif plan.policy is None:
             delay = None
         else:

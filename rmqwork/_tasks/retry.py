@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rmqwork._tasks.leaves import leaves
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ class Retry:
             seconds; the default is ``wait_exponential_jitter(initial=1, max=60)``.
         stop: a tenacity stop that ends the retries earlier. ``stop_after_delay`` counts from when
             the message was published.
-        on: the exceptions that are worth another try. `Exception`, the default, includes
-            `SystemExit` and `KeyboardInterrupt` that a task raises.
-        give_up_on: those that are not, though they are among ``on``.
+        on: the exceptions that are worth another try; of an exception group, each leaf has to be.
+            `Exception`, the default, includes `SystemExit` and `KeyboardInterrupt` that a task
+            raises.
+        give_up_on: those that are not, though they are among ``on``; of a group, one leaf is
+            enough.
 
     Raises:
         ConfigurationError: values that cannot be used.
@@ -67,8 +70,14 @@ class Retry:
             object.__setattr__(self, name, _errors(name, getattr(self, name)))
 
     def wants(self, error: BaseException) -> bool:
-        """Whether an exception is worth another try."""
+        """Whether an exception is worth another try; a group is if each of its leaves is, or if
+        ``on`` names a class of groups and ``give_up_on`` none of its leaves."""
         if isinstance(error, self.give_up_on):
+            return False
+        if isinstance(error, BaseExceptionGroup):
+            if not any(isinstance(leaf, self.give_up_on) for leaf in leaves(error)):
+                named = [cls for cls in _tuple(self.on) if issubclass(cls, BaseExceptionGroup)]
+                return isinstance(error, tuple(named)) or all(map(self.wants, error.exceptions))
             return False
         if isinstance(error, self.on):
             return True

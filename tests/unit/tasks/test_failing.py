@@ -8,7 +8,16 @@ import pytest
 
 from rmqwork import Context, Retry, group
 from rmqwork._tasks.run_plan import Prepared
-from rmqwork.types import Failure, Replaced, RetryOutcome
+from rmqwork.types import (
+    Failure,
+    Reason,
+    Reject,
+    Replace,
+    Replaced,
+    RetryLater,
+    RetryOutcome,
+    TimeLimitReached,
+)
 
 
 def run(app, message):
@@ -66,3 +75,82 @@ async def test_coroutines_are_replaced_too(app, delivery):
     outcome = await runner.arun(runner.prepare(delivery("shop.countdown", b'{"n":3}')))
     assert isinstance(outcome, Replaced)
     assert json.loads(outcome.node)["body"] == {"n": 2}
+
+
+class Fatal(Exception):
+    """Not worth another try."""
+
+
+def group_of(*errors):
+    return BaseExceptionGroup("several", errors)
+
+
+@pytest.mark.parametrize(
+    ("raised", "comes_to"),
+    [
+        (group_of(Reject("closed"), ValueError()), "rejected"),
+        (group_of(ValueError(), group_of(RetryLater(7), group_of(Reject("closed")))), "rejected"),
+        (group_of(ValueError(), RetryLater(7)), "retry in 7"),
+        (group_of(Fatal(), group_of(RetryLater(7))), "retry in 7"),
+        (group_of(ValueError(), KeyboardInterrupt()), "retry in 1"),
+        (group_of(ValueError(), group_of(Fatal())), "given up"),
+        (Reject("closed"), "rejected"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_group_comes_to_what_its_leaves_say(app, delivery, raised, comes_to, is_async):
+    if is_async:
+
+        @app.task(name="several", retry=Retry(wait=1, give_up_on=Fatal))
+        async def acoroutine() -> None:
+            raise raised
+    else:
+
+        @app.task(name="several", retry=Retry(wait=1, give_up_on=Fatal))
+        def in_a_thread() -> None:
+            raise raised
+
+    prepared = app.runner().prepare(delivery("several", b"{}"))
+    runner = app.runner()
+    outcome = await runner.arun(prepared) if is_async else runner.run(prepared)
+
+    match outcome:
+        case Failure(reason=Reason.REJECTED):
+            assert outcome.evidence.message == "closed"
+            found = "rejected"
+        case Failure():
+            assert outcome.evidence.type == "ExceptionGroup"
+            found = "given up"
+        case RetryOutcome():
+            found = f"retry in {outcome.delay:g}"
+        case _:
+            found = repr(outcome)
+    assert found == comes_to
+
+
+def test_a_replacement_in_a_group_holds_where_nothing_else_was_raised(app, delivery):
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    @app.task
+    def several(ctx: Context, how: str) -> None:
+        replaces = Replace(add.s(1, 2), ctx.task_id)
+        others = {"one": [], "two": [replaces], "error": [ValueError("no")]}[how]
+        raise BaseExceptionGroup("several", [BaseExceptionGroup("inner", [replaces]), *others])
+
+    assert isinstance(run(app, delivery("shop.several", b'{"how":"one"}')), Replaced)
+    two = run(app, delivery("shop.several", b'{"how":"two"}'))
+    assert isinstance(two, Failure)
+    assert "only one can" in two.evidence.message
+    assert isinstance(run(app, delivery("shop.several", b'{"how":"error"}')), Failure)
+
+
+def test_a_time_limit_in_a_group_is_one(app, delivery):
+    @app.task
+    def slow() -> None:
+        raise BaseExceptionGroup("of asyncio.run", [TimeLimitReached()])
+
+    with pytest.raises(TimeLimitReached):
+        run(app, delivery("shop.slow", b"{}"))

@@ -120,3 +120,23 @@ def test_the_default_policy_needs_no_tenacity():
         "assert 'tenacity' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "wanted"),
+    [
+        (Retry(on=OSError), ExceptionGroup("", [OSError(), ExceptionGroup("", [OSError()])]), True),
+        (Retry(on=OSError), ExceptionGroup("", [OSError(), ValueError()]), False),
+        (Retry(on=ExceptionGroup), ExceptionGroup("", [ValueError()]), True),
+        (Retry(on=(OSError, ExceptionGroup)), ExceptionGroup("", [OSError()]), True),
+        (
+            Retry(on=ExceptionGroup, give_up_on=ValueError),
+            ExceptionGroup("", [OSError(), ExceptionGroup("", [ValueError()])]),
+            False,
+        ),
+        (Retry(give_up_on=ExceptionGroup), ExceptionGroup("", [OSError()]), False),
+        (Retry(), BaseExceptionGroup("", [KeyboardInterrupt(), OSError()]), True),
+    ],
+)
+def test_a_group_is_worth_another_try_as_its_leaves_are(policy, error, wanted):
+    assert policy.wants(error) is wanted
