@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Set
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from rmqwork.errors import ConfigurationError
 
@@ -21,6 +21,8 @@ _STANDARD: Final = frozenset(
 """What every record has."""
 _SAFE: Final = (str, int, bool, type(None))
 """What JSON takes whatever its value is."""
+_RESERVED: Final = frozenset({"at", "level", "logger", "event", "traceback"})
+"""What a line says of its record; a field of that name gets a prefix, so that both are there."""
 _QUIET: Final = "\x1b[2m"
 _COLORS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _RESET: Final = "\x1b[0m"
@@ -54,8 +56,43 @@ def configure(log_format: str | None, level: str) -> None:
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     """The fields that a record carries beside its message: ours, and all given as ``extra=``."""
     given = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    fields = given.pop(FIELDS, None)
-    return {**given, **fields} if isinstance(fields, Mapping) else given
+    fields = given.get(FIELDS)
+    if not isinstance(fields, Mapping):
+        return _beside(_RESERVED, given)
+    del given[FIELDS]
+    if not given:
+        return fields
+    return {**_beside(_RESERVED | fields.keys(), given), **fields}
+
+
+def _beside(taken: Set[str], given: Mapping[str, object]) -> dict[str, object]:
+    """The given fields, those with a name that is taken under another one: ``extra_event``."""
+    fields = {name: value for name, value in given.items() if name not in taken}
+    for name in given.keys() & taken:
+        free = f"extra_{name}"
+        while free in taken or free in given or free in fields:
+            free = f"extra_{free}"
+        fields[free] = given[name]
+    return fields
+
+
+class FieldsAdapter(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose records carry some fields, and those given as ``extra=``, under whatever name.
+
+    `logging` itself would drop the given ones, or refuse those that are named as an attribute of
+    its records.
+    """
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """See `logging.LoggerAdapter.process`."""
+        ours = self.extra or {}
+        if given := kwargs.get("extra"):
+            kwargs["extra"] = {**_beside(_STANDARD | ours.keys(), given), **ours}
+        else:
+            kwargs["extra"] = ours
+        return msg, kwargs
 
 
 class JsonFormatter(logging.Formatter):

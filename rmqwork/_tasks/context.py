@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
 
+from rmqwork._config.logging import FieldsAdapter
 from rmqwork.types import Replace, RetryLater
 
 if TYPE_CHECKING:
@@ -105,14 +106,15 @@ class Context(Generic[State]):
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry ``task_id``, ``task``, ``queue`` and ``attempt``."""
+        """A logger whose records carry ``task_id``, ``task``, ``queue`` and ``attempt``, and what
+        is given as ``extra=``: a field whose name is taken is called ``extra_…``."""
         extra = {
             "task_id": self.task_id,
             "task": self.task,
             "queue": self.queue,
             "attempt": self.attempt,
         }
-        return logging.LoggerAdapter(logging.getLogger("rmqwork.task"), extra)
+        return FieldsAdapter(logging.getLogger("rmqwork.task"), extra)
 
     def progress(self, current: float, total: float | None = None) -> None:
         """Tell how far the task is; whoever watches it sees the last word."""

@@ -13,6 +13,7 @@ import pytest
 
 from rmqwork._config.logging import (
     FIELDS,
+    FieldsAdapter,
     HumanFormatter,
     JsonFormatter,
     configure,
@@ -141,8 +142,8 @@ def test_a_record_without_fields_has_none():
 
     assert fields_of(made) == {}
     assert json.loads(JsonFormatter().format(made))["event"] == "m a"
-    setattr(made, FIELDS, "not a mapping")
-    assert fields_of(made) == {}
+    setattr(made, FIELDS, "given as extra=")
+    assert fields_of(made) == {FIELDS: "given as extra="}
 
 
 @pytest.mark.parametrize(
@@ -176,3 +177,37 @@ def test_configure_twice_says_nothing_twice(capsys: pytest.CaptureFixture[str]):
 def test_what_is_unknown_is_an_error(log_format: str, level: str):
     with pytest.raises(ConfigurationError):
         configure(log_format, level)
+
+
+NAMES = [
+    "at",
+    "level",
+    "logger",
+    "event",
+    "traceback",
+    "task_id",
+    "extra_event",
+    "rmqwork",
+    "amount",
+]
+
+
+@pytest.mark.parametrize("by_adapter", [False, True])
+def test_no_field_takes_the_place_of_another(caplog, by_adapter):
+    names = [*NAMES, "name", "message", "args", "asctime", "exc_info"] if by_adapter else NAMES
+    logger = logging.getLogger("shop")
+    ours = {"task_id": "mine", "attempt": 1}
+    with caplog.at_level(logging.INFO, "shop"):
+        given = {name: f"given {name}" for name in names}
+        if by_adapter:
+            FieldsAdapter(logger, ours).info("paid", extra=given)
+        else:
+            logger.info("paid", extra=given)
+    [made] = caplog.records
+
+    line = json.loads(JsonFormatter().format(made))
+    assert (line["event"], line["level"], line["logger"]) == ("paid", "info", "shop")
+    assert line["task_id"] == ("mine" if by_adapter else "given task_id")
+    assert set(given.values()) <= set(line.values())
+    human = HumanFormatter(colors=False).format(made)
+    assert all(f"=given {name}" in human for name in names)
