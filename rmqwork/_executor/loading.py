@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NoReturn
 
+from rmqwork._executor import app_logging
 from rmqwork._executor.process_setup import die_with_parent
 from rmqwork._tasks import loading
 from rmqwork._tasks.evidence import user_traceback
@@ -22,7 +23,9 @@ def load_app(path: str) -> App:
         AppNotLoaded: whatever was raised; `AppImportError.report` says it all.
     """
     try:
-        return loading.load_app(path)
+        app = loading.load_app(path)
+        app_logging.enable_ours()
+        return app
     except loading.AppNotLoaded:
         raise
     except RmqworkError as error:

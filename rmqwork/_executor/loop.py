@@ -1,12 +1,15 @@
-"""Coroutine tasks: on the event loop of the executor's main thread."""
+"""Coroutine tasks: on the event loop of the executor."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, ContextVar
 from functools import partial
 from operator import contains
+from types import TracebackType
+from typing import Final
 
 from rmqwork._executor.control_writer import ControlWriter
 from rmqwork._executor.inbox import NUMBER, Inbox
@@ -14,6 +17,9 @@ from rmqwork._executor.ports import Keep, Runner, broken
 from rmqwork._worker.ipc.start_marks import Marks
 from rmqwork._worker.ipc.wire import Message, outcome_message
 from rmqwork.types import Failure, Outcome
+
+_RUN: Final[ContextVar[int]] = ContextVar("rmqwork_run")
+"""The number of the delivery whose run this is, in all child tasks and callbacks of the run."""
 
 
 class TaskLoop:
@@ -25,6 +31,7 @@ class TaskLoop:
         tasks: how many run at once.
         first_slot: the first of so many start marks.
         runner: runs the tasks.
+        context: the context variables with which each run begins.
         ended: called when the worker process has closed the inbox and all that was started has
             been reported; again at each `check_end` after that.
         keep: writes results into a store; None: there is none.
@@ -36,6 +43,7 @@ class TaskLoop:
         first_slot: int,
         *,
         runner: Runner,
+        context: Context,
         inbox: Inbox,
         writer: ControlWriter,
         marks: Marks,
@@ -43,6 +51,7 @@ class TaskLoop:
         keep: Keep | None = None,
     ) -> None:
         self._runner = runner
+        self._context = context
         self._inbox = inbox
         self._writer = writer
         self._marks = marks
@@ -77,6 +86,16 @@ class TaskLoop:
         for number in list(self._tasks):
             self.cancel(number, why)
 
+    def escaped(self, error: BaseException) -> bool:
+        """Fail the run whose child task or callback has raised a `SystemExit` or a
+        `KeyboardInterrupt`, as the end of ``asyncio.run`` would; False if it is nobody's.
+        """
+        number = _run_of(error.__traceback__)
+        if number is None or (task := self._tasks.get(number)) is None:
+            return False
+        task.cancel(error)
+        return True
+
     def check_end(self) -> None:
         """Call `ended` if no more can come and nothing runs."""
         if not self._inbox.ended:
@@ -102,9 +121,12 @@ class TaskLoop:
             number = message[NUMBER]
             slot = self._free.pop()
             self._marks.start(slot, number)
-            self._tasks[number] = self._loop.create_task(self._run(number, slot, message))
+            self._tasks[number] = self._loop.create_task(
+                self._run(number, slot, message), context=self._context.copy()
+            )
 
     async def _run(self, number: int, slot: int, message: Message) -> None:
+        _RUN.set(number)
         try:
             prepared = self._runner.prepare(message)
             outcome: Outcome | None
@@ -152,3 +174,15 @@ class TaskLoop:
         self._fill()
         if self._inbox.ended:
             self.check_end()
+
+
+def _run_of(frames: TracebackType | None) -> int | None:
+    """The run to which a callback of asyncio belonged that has raised; None: unknown, as always
+    with uvloop, whose handles have no frames."""
+    while frames is not None:
+        handle = frames.tb_frame.f_locals.get("self")
+        if isinstance(handle, asyncio.Handle):
+            context: Context = handle._context  # type: ignore[attr-defined]
+            return context.get(_RUN)
+        frames = frames.tb_next
+    return None

@@ -13,7 +13,9 @@ import traceback
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
+from rmqwork._executor import app_logging
 from rmqwork._executor.loading import load_app
+from rmqwork._executor.main_thread import MainThreadSignals
 from rmqwork._executor.process_setup import be_killed_first, die_with_parent
 from rmqwork._executor.runtime import Assignment, ExecutorRuntime
 from rmqwork._tasks.loading import AppNotLoaded
@@ -108,10 +110,16 @@ class ExecutorProcess:
     def __init__(self, assignment: Assignment) -> None:
         marks = assignment.fds[3]
         self._last_lines = LastLines(marks, size(assignment.threads + assignment.async_tasks))
-        self._loop = _new_loop(assignment.event_loop)
-        asyncio.set_event_loop(self._loop)
+        loop = _new_loop(assignment.event_loop)
+        if not assignment.uses_main_thread:
+            asyncio.set_event_loop(loop)
+        self._signals = MainThreadSignals()
         self._runtime = ExecutorRuntime(
-            assignment, self._loop, on_broken_socket=_leave, on_worker_end=_leave_with_children
+            assignment,
+            loop,
+            on_broken_socket=_leave,
+            on_worker_end=_leave_with_children,
+            after_main_run=self._signals.restore,
         )
         os.close(marks)
         os.register_at_fork(after_in_child=self._disown)
@@ -129,10 +137,15 @@ class ExecutorProcess:
         app.use_publisher(runtime.publisher)
         self._last_lines.install()
         # Once more when the lifespan is entered: logging is often set up in there.
-        code = runtime.run(app, entered=self._last_lines.install)
+        code = runtime.run(app, entered=self._entered)
         if code == 0:
             self._wind_up()
         return code
+
+    def _entered(self) -> None:
+        self._last_lines.install()
+        self._signals.note()
+        app_logging.enable_ours()
 
     def _wind_up(self) -> None:
         """End as an interpreter does (threads joined, `atexit` run), but not for ever."""

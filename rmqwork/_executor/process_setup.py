@@ -1,8 +1,10 @@
-"""What a child process owes its parent: to die with it, and to know who else is in the process."""
+"""What a child process sets up first: to die with its parent, to know who else is in the process,
+and to be heard."""
 
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import sys
 import threading
@@ -72,3 +74,10 @@ def native_threads() -> list[str]:
             with suppress(OSError), open(f"/proc/self/task/{thread_id}/comm") as file:
                 names.append(file.read().strip())
     return names
+
+
+def buffer_lines() -> None:
+    """Show what tasks print when they print it, also where stdout is a file or a pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)

@@ -32,11 +32,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from rmqwork._config import logging
+from rmqwork._executor import app_logging, fork_sockets
 from rmqwork._executor.loading import load_app, manifest_by_child, manifest_message
 from rmqwork._executor.process import run_executor
 from rmqwork._executor.process_setup import (
     adopt_orphans,
+    buffer_lines,
     die_with_parent,
     native_threads,
     other_python_threads,
@@ -58,6 +59,7 @@ class _Order:
     executor_id: int
     threads: int
     async_tasks: int
+    isolated: bool
     fds: list[int]
 
 
@@ -127,9 +129,9 @@ class TemplateProcess:
         self._fds.extend(fds)
         for message in self._unpacker.feed(data):
             match message:
-                case ("fork", executor_id, threads, async_tasks):
+                case ("fork", executor_id, threads, async_tasks, isolated):
                     own = [self._fds.popleft() for _ in range(FDS_OF_A_FORK)]
-                    self._fork(_Order(executor_id, threads, async_tasks, own))
+                    self._fork(_Order(executor_id, threads, async_tasks, isolated, own))
                 case ("kill", executor_id, number):
                     self._kill(executor_id, number)
                 case ("whole-group", executor_id):
@@ -195,6 +197,7 @@ class TemplateProcess:
                     order.async_tasks,
                     tuple(order.fds),
                     self._event_loop,
+                    order.isolated,
                 ),
                 parent,
             )
@@ -268,7 +271,10 @@ def main() -> int:
     sock = socket.socket(fileno=int(fd))
     sock.set_inheritable(False)
     if level := os.environ.get("RMQWORK_LOG_LEVEL"):  # as the worker process logs
-        logging.configure(os.environ.get("RMQWORK_LOG_FORMAT"), level)
+        app_logging.configure(os.environ.get("RMQWORK_LOG_FORMAT"), level)
+    buffer_lines()
+    before = fork_sockets.open_sockets()
+    connected: list[fork_sockets.ConnectedSocket] = []
     app: Any = path
     try:
         if "--no-preload" in flags:
@@ -276,14 +282,19 @@ def main() -> int:
         else:
             app = load_app(path)
             message = manifest_message(app)
+            connected = fork_sockets.connected_since(before)
     except AppNotLoaded as error:
         sock.sendall(pack([("import-error", error.report)]))
         return EXIT_IMPORT_ERROR
+    if message[0] == "manifest" and (refusal := fork_sockets.refusal(path, connected)):
+        message = ("import-error", refusal)
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR
     if app is not path:  # once, and not in each executor; the worker process connects meanwhile
         importlib.import_module("rmqwork._tasks.execution")
+    if text := fork_sockets.warning(connected):
+        sock.sendall(pack([("warning", text)]))
     event_loop = message[1]["settings"]["event_loop"]
     TemplateProcess(sock, app, int(parent), event_loop).run()
     return 0

@@ -1,14 +1,20 @@
-"""Tasks in threads: each thread fetches its next delivery, runs it, and reports, all by itself."""
+"""Tasks in threads: each thread fetches its next delivery, runs it, and reports, all by itself.
+
+Where the main thread runs sync tasks (`TaskThreads.run_in_main_thread`), it does all this as the
+only thread; or, beside others, it runs what one of them has fetched, whenever it is free.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from rmqwork._executor.control_writer import ControlWriter
 from rmqwork._executor.inbox import NUMBER, Inbox
 from rmqwork._executor.limits import Limit, Watchdog
+from rmqwork._executor.main_thread import MainThread
 from rmqwork._executor.ports import Keep, Runner, broken
 from rmqwork._worker.ipc.start_marks import Marks
 from rmqwork._worker.ipc.wire import Message, outcome_message
@@ -21,9 +27,12 @@ class TaskThreads:
     Args:
         threads: how many tasks run at once.
         runner: runs the tasks.
+        context: the context variables with which each run begins.
         ended: called by the last thread, after the worker process has closed the inbox and all
             that was started has been reported; at the start where there is no thread.
         keep: writes results into a store; None: there is none.
+        after_main_run: called in the main thread after each run there; None = the main thread runs
+            no tasks.
     """
 
     def __init__(
@@ -31,13 +40,16 @@ class TaskThreads:
         threads: int,
         *,
         runner: Runner,
+        context: Context,
         inbox: Inbox,
         writer: ControlWriter,
         marks: Marks,
         ended: Callable[[], None],
         keep: Keep | None = None,
+        after_main_run: Callable[[], object] | None = None,
     ) -> None:
         self._runner = runner
+        self._context = context
         self._inbox = inbox
         self._writer = writer
         self._marks = marks
@@ -46,21 +58,34 @@ class TaskThreads:
         self._watchdog = Watchdog(threads)
         self._lock = threading.Lock()
         self._running = threads
+        self._main = None if after_main_run is None else MainThread(after_main_run)
+        self._alone_in_main = self._main is not None and threads == 1
         self._threads = [
             # Daemons: a task that never ends must not hold back the process's end.
             threading.Thread(target=self._work, args=(slot,), name=f"task-{slot}", daemon=True)
-            for slot in range(threads)
+            for slot in range(0 if self._alone_in_main else threads)
         ]
 
     def start(self) -> None:
         """Start to take deliveries."""
         for thread in self._threads:
             thread.start()
-        if not self._threads:  # an app of coroutine tasks alone, or of none
+        if not self._running:  # an app of coroutine tasks alone, or of none
             self._ended()
 
+    def run_in_main_thread(self) -> None:
+        """Run tasks in the calling thread, which is the main thread, until no more come."""
+        assert self._main is not None
+        if self._alone_in_main:
+            self._main.slot = 0
+            self._work(0)
+        else:
+            self._main.serve()
+
     def ident(self, slot: int) -> int | None:
-        """The identifier of a slot's thread."""
+        """The identifier of the thread that runs the task of a slot."""
+        if self._main is not None and self._main.slot == slot:
+            return self._main.ident
         return self._threads[slot].ident
 
     def _work(self, slot: int) -> None:
@@ -68,7 +93,7 @@ class TaskThreads:
         while (message := inbox.take()) is not None:
             number = message[NUMBER]
             marks.start(slot, number)
-            outcome = self._run(slot, message)
+            outcome = self._run_alone(slot, message)
             if keep is not None:
                 outcome = keep(message, outcome)
             writer.send((outcome_message(number, outcome),))
@@ -77,7 +102,20 @@ class TaskThreads:
             self._running -= 1
             last = not self._running
         if last:
+            if self._main is not None:
+                self._main.end()
             self._ended()
+
+    def _run_alone(self, slot: int, message: Message) -> Outcome:
+        """Run a task with context variables of its own, in the main thread if that is free."""
+        context = self._context.copy()
+        if self._main is None:
+            return context.run(self._run, slot, message)
+        if self._alone_in_main:
+            outcome: Outcome = self._main.restored(context.run, self._run, slot, message)
+            return outcome
+        job = self._main.take(slot, lambda: context.run(self._run, slot, message))
+        return context.run(self._run, slot, message) if job is None else job.outcome()
 
     def _run(self, slot: int, message: Message) -> Outcome:
         try:

@@ -44,8 +44,8 @@ class InProcessTemplate:
         """Return what the app has."""
         return self._app.manifest()
 
-    def fork(self, threads: int, async_tasks: int) -> Executor:
-        """Start an executor in a thread of its own."""
+    def fork(self, threads: int, async_tasks: int, *, isolated: bool = False) -> Executor:
+        """Start an executor in a thread of its own, which is no main thread."""
         executor = Executor(self._next_id, threads, async_tasks, self.events, self.kill)
         self._next_id += 1
         self.executors[executor.id] = executor

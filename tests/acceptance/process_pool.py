@@ -55,10 +55,12 @@ class Pool:
         await self.template.close()
         assert self.twice == []
 
-    async def executor(self, threads: int = 2, async_tasks: int = 2) -> Executor:
+    async def executor(
+        self, threads: int = 2, async_tasks: int = 2, *, isolated: bool = False
+    ) -> Executor:
         """One more executor that takes deliveries."""
         await self.template.manifest()
-        executor = self.template.fork(threads, async_tasks)
+        executor = self.template.fork(threads, async_tasks, isolated=isolated)
         await self.until(lambda: executor.state is not State.STARTING)
         assert executor.state is State.READY, self.deaths
         return executor

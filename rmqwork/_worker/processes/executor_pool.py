@@ -149,11 +149,12 @@ class ExecutorPool:
         else:  # until there is another template
             self._loop.call_later(_RENEWAL_LOOK, self._fork)
 
-    def _fork_one(self) -> Executor:
-        return self.template.fork(self._plan.slots["thread"], self._plan.slots["async"])
+    def _fork_one(self, *, isolated: bool = False) -> Executor:
+        slots = self._plan.slots
+        return self.template.fork(slots["thread"], slots["async"], isolated=isolated)
 
     def _fork_isolated(self) -> Executor | None:
-        return self._fork_one() if self.template.alive else None
+        return self._fork_one(isolated=True) if self.template.alive else None
 
     def _fork_replacement(self) -> Executor | None:
         may = self.template.alive and not self._owner.stopping

@@ -98,12 +98,13 @@ class Template:
             self._pipe = Pipe(self._sock, self._receive, self._template_ended)
         return await asyncio.shield(self._manifest)
 
-    def fork(self, threads: int, async_tasks: int) -> Executor:
+    def fork(self, threads: int, async_tasks: int, *, isolated: bool = False) -> Executor:
         """Start an executor; `PoolEvents.on_ready` or `on_death` follows.
 
         Args:
             threads: how many tasks run at once in threads.
             async_tasks: how many run at once on its event loop.
+            isolated: whether it is for deliveries that run alone.
         """
         if self._pipe is None:
             raise RuntimeError("await Template.manifest() first")
@@ -112,7 +113,7 @@ class Template:
         )
         self._next_id += 1
         self.executors[executor.id] = executor
-        order: Message = ("fork", executor.id, threads, async_tasks)
+        order: Message = ("fork", executor.id, threads, async_tasks, isolated)
         self._pipe.send([order], executor.take_fds())
         if not self.alive:
             asyncio.get_running_loop().call_soon(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from contextvars import Context
 
 from rmqwork._executor.inbox import Inbox
 from rmqwork._executor.loop import TaskLoop
@@ -17,7 +18,14 @@ async def test_so_does_the_loop(ends):
     inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskLoop(
-        1, 1, runner=stage, inbox=inbox, writer=stage, marks=stage.marks, ended=ended.set
+        1,
+        1,
+        runner=stage,
+        context=Context(),
+        inbox=inbox,
+        writer=stage,
+        marks=stage.marks,
+        ended=ended.set,
     ).start()
     await asyncio.wait_for(ended.wait(), 5)
 
@@ -35,6 +43,7 @@ async def test_outcomes_of_one_turn_of_the_loop_go_together(ends):
         2,
         0,
         runner=stage,
+        context=Context(),
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         writer=stage,
         marks=stage.marks,
@@ -60,6 +69,7 @@ async def test_the_loop_tells_whose_cancellation_it_was(ends):
         2,
         0,
         runner=stage,
+        context=Context(),
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         writer=stage,
         marks=stage.marks,
@@ -82,6 +92,7 @@ async def test_what_is_cancelled_before_its_first_step_is_reported(ends):
         2,
         0,
         runner=stage,
+        context=Context(),
         inbox=Inbox(ends, lambda numbers: None, on_broken=lambda: None),
         writer=stage,
         marks=stage.marks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import Context
 
 from rmqwork._executor.inbox import Inbox
 from rmqwork._executor.threads import TaskThreads
@@ -14,7 +15,13 @@ def test_a_thread_marks_before_user_code_and_unmarks_after_the_report(ends):
     inbox = Inbox(ends, lambda numbers: None, on_broken=lambda: None)
 
     TaskThreads(
-        1, runner=stage, inbox=inbox, writer=stage, marks=stage.marks, ended=ended.set
+        1,
+        runner=stage,
+        context=Context(),
+        inbox=inbox,
+        writer=stage,
+        marks=stage.marks,
+        ended=ended.set,
     ).start()
 
     assert ended.wait(5)

@@ -9,7 +9,8 @@ import pytest
 import rmqwork
 from rmqwork import App
 from rmqwork._cli.demo import app as demo
-from rmqwork._executor.runtime import EnteredLifespan
+from rmqwork._executor.entered_lifespan import EnteredLifespan
+from rmqwork._executor.loop_runner import LoopRunner
 from rmqwork._tasks.evidence import (
     evidence_of,
     is_ours,
@@ -129,9 +130,10 @@ def test_the_traceback_of_a_lifespan_has_no_frame_of_ours():
         yield
 
     loop = asyncio.new_event_loop()
+    loops = LoopRunner(loop, on_exit=lambda error: None)
     try:
         with pytest.raises(KeyError) as caught:
-            EnteredLifespan(app.open_lifespan(), loop).enter()
+            EnteredLifespan(app.open_lifespan(), loops, lambda error: None).enter()
     finally:
         loop.close()
 

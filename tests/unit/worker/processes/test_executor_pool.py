@@ -43,7 +43,7 @@ class FakeTemplate:
     def __init__(self) -> None:
         self.executors: dict[int, Any] = {}
 
-    def fork(self, threads: int, async_tasks: int) -> Executor:
+    def fork(self, threads: int, async_tasks: int, *, isolated: bool = False) -> Executor:
         executor = FakeExecutor(len(self.executors) + 1, threads, async_tasks)
         self.executors[executor.pid] = executor
         return cast(Executor, executor)
