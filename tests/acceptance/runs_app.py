@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import decimal
+import io
 import json
+import locale
 import logging
 import logging.config
 import os
@@ -13,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -80,6 +83,11 @@ def check(mark: str) -> None:
         raise Seen(f"decimal precision {precision}")
     user.set(mark)
     decimal.getcontext().prec = 5
+    # The process's by nature: the next run finds these, and only these.
+    warnings.simplefilter("error")
+    locale.setlocale(locale.LC_ALL, "C")
+    sys.stdout = io.StringIO()
+    os.environ["USER_OF_A_RUN"] = mark
 
 
 @app.task
