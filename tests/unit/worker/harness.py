@@ -210,7 +210,7 @@ class FakeTemplate:
         self.starting: Callable[[FakeExecutor], None] = lambda executor: None
         self._ids = count(1)
 
-    def fork(self, threads: int, async_tasks: int) -> FakeExecutor:
+    def fork(self, threads: int, async_tasks: int, *, isolated: bool = False) -> FakeExecutor:
         executor = FakeExecutor(next(self._ids), threads, async_tasks, self.events)
         executor.gone = lambda: self.executors.pop(executor.id, None) and None  # type: ignore[method-assign]
         self.executors[executor.id] = executor
