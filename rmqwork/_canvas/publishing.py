@@ -18,6 +18,7 @@ from rmqwork._canvas.spec import (
     is_open,
     steps_of,
 )
+from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
 from rmqwork._publisher.sender import warn_on_loop
 from rmqwork._results.group import GroupResult, nothing_to_do
@@ -90,9 +91,10 @@ def compose_workflow(
         names = ", ".join(dict.fromkeys(s.task.name for s in steps_of(work) if s.is_open))
         raise ConfigurationError(f"nothing is before {names}: call it with a value")
     node = freeze(work, below)
-    result = results_of(app, node, None)
+    workflow = uuid7()
+    result = results_of(app, node, workflow)
     carry = WorkflowContext(
-        uuid7(),
+        workflow,
         time.time(),
         app.asking.reply_queue,
         app.name,
@@ -106,7 +108,7 @@ def compose_workflow(
 
 def attach_links(
     app: PublishingApp, publication: Publication, options: LinkedOptions
-) -> tuple[Publication, tuple[AsyncResult[Any], ...]]:
+) -> tuple[Publication, str, tuple[AsyncResult[Any], ...]]:
     """Let a publication carry what starts after it: ``link`` and ``link_error``.
 
     Args:
@@ -115,7 +117,7 @@ def attach_links(
         options: of the call.
 
     Returns:
-        the publication, and the results of what starts with its value.
+        the publication, the workflow's id, and the results of what starts with its value.
 
     Raises:
         ConfigurationError, InvalidMessage: see `freeze`.
@@ -128,24 +130,42 @@ def attach_links(
     headers = dict(publication.headers)
     body, content_type, headers = attach(workflow, publication.body, headers)
     linked = replace(publication, body=body, content_type=content_type, headers=headers)
-    return linked, tuple(results_of(app, node, None) for node in workflow.link)
+    return linked, workflow.id, tuple(results_of(app, node, workflow.id) for node in workflow.link)
 
 
-def results_of(app: PublishingApp, node: Node, parent: AsyncResult[Any] | None) -> AsyncResult[Any]:
-    """The result of a node, with the results of what is in it and before it."""
+def results_of(
+    app: PublishingApp, node: Node, workflow: str, parent: AsyncResult[Any] | None = None
+) -> AsyncResult[Any]:
+    """The result of a node, with the results of what is in it and before it.
+
+    Args:
+        app: that publishes.
+        node: of the workflow.
+        workflow: its id.
+        parent: the result of what is before the node.
+    """
+
+    def of_links() -> tuple[AsyncResult[Any], ...]:
+        return tuple(results_of(app, link, workflow) for link in node.get("link", ()))
+
     if "task" in node:
-        links = [results_of(app, link, None) for link in node.get("link", ())]
-        return app.asking.result_in(node["id"], node["task"], parent, links)
+        run = node.get("headers", {}).get(names.RUN)
+        result = app.asking.result_in(node["id"], node["task"], parent, of_links(), run)
+        result.workflow = workflow
+        return result
     if "chain" in node:
         for step in node["chain"]:
-            parent = results_of(app, step, parent)
+            parent = results_of(app, step, workflow, parent)
         if parent is None:
             return nothing_to_do()
         if not isinstance(parent, GroupResult):  # whose children are its members
-            parent.children += tuple(results_of(app, link, None) for link in node.get("link", ()))
+            parent.children += of_links()
         return parent
-    members = [results_of(app, member, parent) for member in node["group"]]
-    return GroupResult(node["id"], members, parent=parent)
+    members = [results_of(app, member, workflow, parent) for member in node["group"]]
+    group: GroupResult[Any]
+    group = GroupResult(node.get("result") or node["id"], members, parent=parent)
+    group.workflow = workflow
+    return group
 
 
 def _encoded(step: Step) -> tuple[EncodedMessage, CallOptions]:

@@ -191,6 +191,8 @@ def make_publication(
     expiry = options.expiry(now)
     if expiry is not None:
         extra[headers.EXPIRES_AT] = int(expiry * 1000)
+    if options.task_id is not None:
+        extra[headers.RUN] = uuid7()
     task_id = options.task_id or uuid7()
     return Publication(
         exchange=route.exchange,

@@ -25,9 +25,21 @@ HOST: Final = "rmqwork-host"
 WORKFLOW: Final = "rmqwork-workflow"
 """What comes after a task of a workflow (`rmqwork._workflows.document`), or its id alone."""
 EACH: Final = "rmqwork-each"
-"""The task runs for each of the items in the body: ``map`` or ``starmap``."""
+"""The task runs for each of the items in the body: ``map`` or ``starmap``. Or `GATHERED`."""
+GATHERED: Final = "rmqwork-gathered"
+"""The value of `EACH` where no item is left to run: the body has all values of a ``map`` of which
+some items had put something in their places (``ctx.replace``)."""
+GATHERED_VERSION: Final = 1_000_000_000
+"""The version of such a message: newer than any, so that a worker that does not know of it leaves
+it to one that does."""
+PLACE: Final = "rmqwork-place"
+"""Of a step whose workflow was given a queue or an exchange: the option as JSON, for what
+``ctx.replace`` puts in its place."""
 JOIN: Final = "rmqwork-join"
 """What a message in a queue of joins says (`rmqwork._workflows.join_messages.Kind`)."""
+RUN: Final = "rmqwork-run"
+"""Of a message whose id its publisher chose: a UUIDv7, new with each publish, by which a late copy
+is told from a new run. Absent: the id stands for one run."""
 INDEX: Final = "rmqwork-index"
 """Which member of a group a part of its join is of, from 0."""
 SIGNATURE: Final = "rmqwork-signature"

@@ -51,7 +51,7 @@ LINKS: Final = ("link", "link_error")
 """The options of signatures that start with the end of a call. They are let through unread: see
 `rmqwork._canvas.links`."""
 _NAMES: Final = frozenset((*PublishOptions.__annotations__, *LINKS))
-_RIVALS: Final = (
+RIVALS: Final = (
     ({"countdown"}, {"eta"}),
     ({"queue"}, {"exchange", "routing_key"}),
 )
@@ -132,7 +132,7 @@ def merge(base: CallOptions, given: Mapping[str, Any], where: str, now: float) -
         return parse(given, where, now)
     kept = dict(base.given)
     new = {name: value for name, value in given.items() if value is not None}
-    for pair in _RIVALS:
+    for pair in RIVALS:
         for mine, other in (pair, pair[::-1]):
             if mine & new.keys():
                 for name in other:
@@ -194,7 +194,7 @@ def _check_names(given: Mapping[str, Any], where: str) -> None:
             f"{where}: unknown option {', '.join(map(repr, unknown))}; there are "
             f"{', '.join(sorted(_NAMES))}{celery_names.of_calls(unknown)}"
         )
-    for one, other in _RIVALS:
+    for one, other in RIVALS:
         if one & given.keys() and other & given.keys():
             both = sorted((one | other) & given.keys())
             raise ConfigurationError(f"{where}: {' and '.join(both)} exclude each other")

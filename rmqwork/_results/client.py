@@ -10,7 +10,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from rmqwork._config.result_addresses import is_store
+from rmqwork._messages import headers as names
 from rmqwork._results.backends import open_store
+from rmqwork._results.pending import PendingResult
 from rmqwork._results.port import ResultBackend, ResultOwner
 from rmqwork._results.result import AsyncResult, Source
 from rmqwork.errors import BrokerUnavailable, ResultsDisabled
@@ -111,8 +113,9 @@ class ResultClient:
         backend = self.backend if self._wanted(name) else None
         if backend is None:
             return AsyncResult(task_id, name, app=self._app)
-        source = self._source(backend, task_id, name, new=True)
-        return AsyncResult(task_id, name, source, app=self._app)
+        run = publication.headers.get(names.RUN)
+        entry = backend.expect(task_id, None if run is None else str(run))
+        return AsyncResult(task_id, name, self._source(backend, name, entry), app=self._app)
 
     @property
     def reply_queue(self) -> str | None:
@@ -126,6 +129,7 @@ class ResultClient:
         name: str,
         parent: AsyncResult[Any] | None,
         links: Sequence[AsyncResult[Any]],
+        run: str | None = None,
     ) -> AsyncResult[Any]:
         """The result of a step of a workflow; to be made before the first is sent.
 
@@ -134,11 +138,12 @@ class ResultClient:
             name: the task's.
             parent: the result of the step before it.
             links: the results of what starts with its value.
+            run: which run of a chosen id it is (`rmqwork._messages.headers.RUN`).
         """
         backend = self.backend if self._wanted(name) else None
         source = None
         if backend is not None:
-            source = self._source(backend, task_id, name, new=True)
+            source = self._source(backend, name, backend.expect(task_id, run))
         return AsyncResult(task_id, name, source, parent=parent, children=links, app=self._app)
 
     def result_of(self, task_id: str, task: str) -> AsyncResult[Any]:
@@ -149,7 +154,7 @@ class ResultClient:
                 f"App {self._app.name!r} keeps no results; give it results='redis://…' or a "
                 "database"
             )
-        source = self._source(backend, task_id, task, new=False)
+        source = self._source(backend, task, backend.entry(task_id, task))
         return AsyncResult(task_id, task, source, app=self._app)
 
     def close(self) -> None:
@@ -164,9 +169,8 @@ class ResultClient:
         task = self._app.tasks.get(name)
         return task is None or not task.task_options.ignore_result
 
-    def _source(self, backend: ResultBackend, task_id: str, name: str, *, new: bool) -> Source:
+    def _source(self, backend: ResultBackend, name: str, entry: PendingResult) -> Source:
         task = self._app.tasks.get(name)
-        entry = backend.expect(task_id) if new else backend.entry(task_id, name)
         if task is None:
             return Source(backend, entry, in_worker=self._app.publishes_in_worker)
         return Source(backend, entry, task.values, lambda: task.each, self._app.publishes_in_worker)

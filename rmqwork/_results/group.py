@@ -181,7 +181,7 @@ class _Nothing:
     def ready(self) -> None:
         """See `rmqwork._results.port.ResultBackend`."""
 
-    def expect(self, task_id: str) -> PendingResult:
+    def expect(self, task_id: str, run: str | None = None) -> PendingResult:
         """See the port."""
         return PendingResult(task_id)
 

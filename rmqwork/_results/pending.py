@@ -13,25 +13,34 @@ class PendingResult:
 
     Args:
         task_id: which.
+        run: which run of a chosen id (`rmqwork._messages.headers.RUN`); None = any.
     """
 
-    __slots__ = ("__weakref__", "_lock", "final", "latest", "task_id")
+    __slots__ = ("__weakref__", "_lock", "final", "latest", "run", "task_id")
 
-    def __init__(self, task_id: str) -> None:
+    def __init__(self, task_id: str, run: str | None = None) -> None:
         self.task_id = task_id
+        self.run = run
         self.final: Future[Record] = Future()
         self.final.set_running_or_notify_cancel()  # who gives up waiting does not end it
         self.latest: Record | None = None
         self._lock = threading.Lock()
 
-    def update(self, record: Record) -> None:
-        """Take in what became known; the first final word holds."""
+    def update(self, record: Record) -> bool:
+        """Take in what became known; the first final word holds.
+
+        Returns:
+            whether it is of this run, or of a later one that has taken its place; a record of a
+            worker that does not know of runs is taken as it is.
+        """
+        if self.run is not None and record.run and record.run < self.run:
+            return False
         with self._lock:
-            if self.final.done():
-                return
-            self.latest = record
-            if record.final:
-                self.final.set_result(record)
+            if not self.final.done():
+                self.latest = record
+                if record.final:
+                    self.final.set_result(record)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Nothing will become known any more."""

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Final
@@ -47,9 +47,7 @@ class StoredResults:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._store: Store | None = None
-        self._watched: weakref.WeakValueDictionary[str, PendingResult] = (
-            weakref.WeakValueDictionary()
-        )
+        self._watched: weakref.WeakSet[PendingResult] = weakref.WeakSet()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._pause = _PAUSE_FIRST
@@ -69,9 +67,9 @@ class StoredResults:
         """Always; see the port."""
         return None
 
-    def expect(self, task_id: str) -> PendingResult:
+    def expect(self, task_id: str, run: str | None = None) -> PendingResult:
         """See the port."""
-        return PendingResult(task_id)
+        return PendingResult(task_id, run)
 
     def entry(self, task_id: str, task: str) -> PendingResult:
         """See the port."""
@@ -83,7 +81,7 @@ class StoredResults:
         if entry.final.done():
             return entry.final
         with self._lock:
-            self._watched[entry.task_id] = entry
+            self._watched.add(entry)
             self._pause = _PAUSE_FIRST
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -98,9 +96,9 @@ class StoredResults:
         if not entry.final.done():
             other = progress_key(entry.task_id)
             found = self.store.fetch([entry.task_id, other])
-            body = found.get(entry.task_id) or found.get(other)
-            if body is not None:
-                entry.update(read(body))
+            for key in (entry.task_id, other):
+                if key in found and entry.update(read(found[key])):
+                    break
         return entry.latest
 
     def forget(self, entry: PendingResult) -> None:
@@ -127,7 +125,7 @@ class StoredResults:
         broken = False
         while True:
             with self._lock:
-                watched, store = dict(self._watched), self._store
+                watched, store = list(self._watched), self._store
                 if not watched or store is None:
                     self._thread = None
                     return
@@ -141,14 +139,20 @@ class StoredResults:
                 if not broken:
                     _log.warning("results cannot be asked for: %s; trying again", error)
                 broken, pause = True, _PAUSE_BROKEN
-            del watched  # the entries of those who have given up go
+            watched.clear()  # the entries of those who have given up go
             self._wake.wait(pause)
 
-    def _ask(self, store: Store, watched: dict[str, PendingResult]) -> None:
-        ids = iter(watched)
+    def _ask(self, store: Store, watched: Sequence[PendingResult]) -> None:
+        waiting: dict[str, list[PendingResult]] = {}
+        for entry in watched:
+            waiting.setdefault(entry.task_id, []).append(entry)
+        ids = iter(waiting)
         while chunk := list(islice(ids, _MAX_IDS)):
             for task_id, body in store.fetch(chunk).items():
-                watched[task_id].update(read(body))
-                with self._lock:
-                    self._watched.pop(task_id, None)
-                    self._pause = _PAUSE_FIRST
+                record = read(body)
+                for entry in waiting[task_id]:
+                    entry.update(record)
+                    if entry.final.done():
+                        with self._lock:
+                            self._watched.discard(entry)
+                            self._pause = _PAUSE_FIRST

@@ -35,8 +35,13 @@ class ResultBackend(Protocol):
         """Why it is not ready."""
         ...
 
-    def expect(self, task_id: str) -> PendingResult:
-        """A task is about to be published, whose result somebody may want."""
+    def expect(self, task_id: str, run: str | None = None) -> PendingResult:
+        """A task is about to be published, whose result somebody may want.
+
+        Args:
+            task_id: the id of its message.
+            run: which run of a chosen id it is (`rmqwork._messages.headers.RUN`).
+        """
         ...
 
     def entry(self, task_id: str, task: str) -> PendingResult:

@@ -5,6 +5,7 @@
     {"state":"FAILURE","reason":"failed","type":"ValueError","message":"…","traceback":"…"}
     {"state":"RETRY","type":"ConnectionError","message":"…","traceback":"…"}
     {"state":"STARTED","progress":[3,10]}
+    {…,"run":"0193…"}                                     last, of a task whose id was chosen
 
 No pydantic: the worker process writes records, too. The value of a success stays as it is until
 somebody asks for it: `rmqwork._results.values` reads it by the task's return annotation.
@@ -13,6 +14,7 @@ somebody asks for it: `rmqwork._results.values` reads it by the task's return an
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -29,6 +31,8 @@ from rmqwork.types import Evidence, Reason
 _SUCCESS: Final = b'{"state":"SUCCESS",'
 _EACH: Final = b'"each":true,'
 _RESULT: Final = b'"result":'
+_RUN: Final = re.compile(rb',"run":"([0-9a-f-]{36})"}\Z')
+_RUN_MOST: Final = 64
 REPLY: Final = "rmqwork.reply"
 """The ``type`` of a message that carries a record to a client, and is no task."""
 LOST: Final = "result-lost"
@@ -76,6 +80,7 @@ class Record:
         reason: of a failure: a `rmqwork.types.Reason`, or ``result-lost``.
         evidence: of a failure or a retry.
         progress: of a task that has started.
+        run: which run of a chosen id it is about; empty: it does not say.
     """
 
     state: State
@@ -83,6 +88,7 @@ class Record:
     reason: str = ""
     evidence: Evidence = _NOTHING
     progress: Progress | None = None
+    run: str = ""
 
     @property
     def each(self) -> bool:
@@ -144,7 +150,7 @@ def started(current: float, total: float | None) -> bytes:
 def read(body: bytes) -> Record:
     """The record of its JSON; what cannot be read is a failure that says so."""
     if body.startswith(_SUCCESS):
-        return Record(State.SUCCESS, body)
+        return Record(State.SUCCESS, body, run=_run_of(body))
     try:
         values = json.loads(body)
         state = State(values["state"])
@@ -155,10 +161,24 @@ def read(body: bytes) -> Record:
             str(values.get("reason", "")),
             Evidence(*(str(values.get(name, "")) for name in ("type", "message", "traceback"))),
             None if progress is None else Progress(*progress),
+            str(values.get("run", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         text = f"its answer cannot be read: {error}"
         return Record(State.FAILURE, body, LOST, Evidence("InvalidMessage", text))
+
+
+def of_run(body: bytes, run: object) -> bytes:
+    """The record of a run of a chosen id (`rmqwork._messages.headers.RUN`); None: of no such."""
+    return body if not isinstance(run, str) else b'%b,"run":"%b"}' % (body[:-1], run.encode())
+
+
+def _run_of(body: bytes) -> str:
+    """The run in the record of a success. Nothing in a value ends like that."""
+    if not body.endswith(b'"}'):
+        return ""
+    found = _RUN.search(body, max(0, len(body) - _RUN_MOST))
+    return "" if found is None else found[1].decode()
 
 
 def _plain(evidence: Evidence) -> dict[str, str]:

@@ -45,9 +45,11 @@ class AsyncResult(Generic[R_co]):
         task: its name.
         parent: the result of the step before it in a workflow, if there is one.
         children: the results of its members, if it stands for several tasks.
+        workflow: the id of the workflow that it is of, for ``app.revoke(workflow=…)`` and
+            ``rmqwork inspect workflow``; empty: of none.
     """
 
-    __slots__ = ("__weakref__", "_app", "_source", "children", "id", "parent", "task")
+    __slots__ = ("__weakref__", "_app", "_source", "children", "id", "parent", "task", "workflow")
 
     def __init__(
         self,
@@ -58,8 +60,10 @@ class AsyncResult(Generic[R_co]):
         parent: AsyncResult[Any] | None = None,
         children: Sequence[AsyncResult[Any]] = (),
         app: Revoker | None = None,
+        workflow: str = "",
     ) -> None:
         self.id = id
+        self.workflow = workflow
         self.task = task
         self.parent = parent
         self.children = tuple(children)

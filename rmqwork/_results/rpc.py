@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
+from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
 from rmqwork._results.pending import PendingResult
 from rmqwork._results.record import Record, read
@@ -110,8 +111,11 @@ class RpcResults:
                 self._thread.start()
             return self._ready
 
-    def expect(self, task_id: str) -> PendingResult:
+    def expect(self, task_id: str, run: str | None = None) -> PendingResult:
         """See the port."""
+        if run is not None:  # the id alone is for workers that do not know of runs
+            mine = self._entries[run] = self._entries[task_id] = PendingResult(task_id, run)
+            return mine
         entry = self._entries.get(task_id)
         if entry is None:
             entry = self._entries[task_id] = PendingResult(task_id)
@@ -144,7 +148,9 @@ class RpcResults:
 
     def forget(self, entry: PendingResult) -> None:
         """Drop what still arrives; see the port."""
-        self._entries.pop(entry.task_id, None)
+        for key in (entry.task_id, entry.run):
+            if key is not None and self._entries.get(key) is entry:
+                del self._entries[key]
         entry.fail(ResultsDisabled(f"the result of {entry.task_id} was forgotten"))
 
     def close(self) -> None:
@@ -219,7 +225,8 @@ class RpcResults:
     def _deliver(self, channel: ConsumeChannel) -> Callable[[Delivery], None]:
         def deliver(delivery: Delivery) -> None:
             channel.ack(delivery)
-            entry = self._entries.get(delivery.correlation_id or "")
+            key = delivery.headers.get(names.RUN) or delivery.correlation_id
+            entry = self._entries.get(str(key))
             if entry is not None:
                 entry.update(read(delivery.body))
 

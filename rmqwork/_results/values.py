@@ -16,8 +16,9 @@ from rmqwork._messages.message import TaskMessage, hidden_in
 from rmqwork._messages.validation import explain
 from rmqwork.errors import ConfigurationError, InvalidMessage
 
-_ROOT: Final = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
-"""As in `TaskMessage`."""
+_ROOT: Final = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants")
+"""As in `TaskMessage`; but nan and inf are no texts, which would stay texts where the next step's
+annotation is ``Any``. Python's `json` and pydantic read the words."""
 _CONFIG: Final = ConfigDict(**{**TaskMessage.model_config, "extra": "ignore"})
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rmqwork._config.result_addresses import is_store
 from rmqwork._config.settings import Settings
+from rmqwork._messages import headers as names
 from rmqwork._results import record
 from rmqwork._results.backends import open_store
 from rmqwork._results.port import Store, ValueCodec, progress_key
@@ -46,7 +47,7 @@ class ResultEncoder:
         """The record of a value; never raises. A value that cannot be kept makes a failure of the
         answer, and the task is a success all the same."""
         try:
-            body = record.success(self._values().dump(value), each=self._each)
+            body = record.success(self.encode(value), each=self._each)
         except Exception as error:
             text = f"the task succeeded, but its value cannot be kept: {error}"
             return self._lost("ResultNotEncoded", text)
@@ -57,6 +58,10 @@ class ResultEncoder:
             )
             return self._lost("ResultTooLarge", text)
         return body
+
+    def encode(self, value: Any) -> bytes:
+        """``{"result":…}``; see `rmqwork._results.port.ValueCodec`."""
+        return self._values().dump(value)
 
     def _lost(self, kind: str, text: str) -> bytes:
         _log.error("%s: %s", self._name, text)
@@ -78,21 +83,28 @@ class ResultWriter:
         self._stopping = stopping
         self._store: Store | None = None
         self._lock = threading.Lock()
-        self._progress: dict[str, tuple[float, float | None]] = {}
+        self._progress: dict[str, bytes] = {}
         self._teller: threading.Thread | None = None
         self._told = threading.Event()
         self._closed = False
 
-    def keep(self, task_id: str, outcome: Outcome) -> None:
-        """Write what a run came to; returns when it is there, or when it was given up."""
+    def keep(self, task_id: str, outcome: Outcome, run: object = None) -> None:
+        """Write what a run came to; returns when it is there, or when it was given up.
+
+        Args:
+            task_id: of the task.
+            outcome: what it came to.
+            run: which run of a chosen id it was (`rmqwork._messages.headers.RUN`).
+        """
         match outcome:
             case Success(_, body):
                 if body is not None:
-                    self.put(task_id, body)
+                    self.put(task_id, record.of_run(body, run))
             case Failure(_, reason, evidence):
-                self.put(task_id, record.failure(reason, evidence))
+                self.put(task_id, record.of_run(record.failure(reason, evidence), run))
             case RetryOutcome(_, _, _, evidence):
-                self._try(progress_key(task_id), record.retry(evidence))
+                said = record.of_run(record.retry(evidence), run)
+                self._try(progress_key(task_id), said)
 
     def put(self, task_id: str, body: bytes) -> None:
         """Write a final record; waits for a store that is away, for some time."""
@@ -112,10 +124,12 @@ class ResultWriter:
                 time.sleep(pause)
             pause = min(pause * 2, _PAUSE_MOST)
 
-    def progress(self, task_id: str, current: float, total: float | None) -> None:
+    def progress(
+        self, task_id: str, current: float, total: float | None, run: object = None
+    ) -> None:
         """Note how far a task is; written soon, by a thread of its own, the last word only."""
         with self._lock:
-            self._progress[task_id] = (current, total)
+            self._progress[task_id] = record.of_run(record.started(current, total), run)
             if self._teller is None:
                 self._teller = threading.Thread(
                     target=self._tell, name="rmqwork-progress", daemon=True
@@ -139,8 +153,8 @@ class ResultWriter:
             with self._lock:
                 told, self._progress = self._progress, {}
                 self._told.clear()
-            for task_id, (current, total) in told.items():
-                self._try(progress_key(task_id), record.started(current, total))
+            for task_id, said in told.items():
+                self._try(progress_key(task_id), said)
             time.sleep(_PROGRESS_EVERY)
 
     def _try(self, key: str, body: bytes) -> Exception | None:
@@ -180,7 +194,8 @@ def keeping(keeper: ResultWriter, wanted: Callable[[str], bool]) -> Keep:
     def keep(message: tuple[Any, ...], outcome: Outcome) -> Outcome:
         task, task_id, extras = message[3], message[7], message[10]
         if wanted(task):
-            keeper.keep(task_id, outcome)
+            headers = message[8]
+            keeper.keep(task_id, outcome, headers.get(names.RUN) if headers else None)
         wanted_here = extras and ("reply" in extras or "value" in extras)
         if isinstance(outcome, Success) and not wanted_here:
             return Success(outcome.duration)

@@ -61,6 +61,7 @@ class Context(Generic[State]):
         deadline: when its time limit ends, in seconds since the epoch; None = no limit.
         state: what the app's lifespan has yielded in this process; None without one.
         stopping: set when the worker shuts down; long tasks look at it and end early.
+        workflow: the id of the workflow that it is of; empty: of none.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Context(Generic[State]):
         "stopping",
         "task",
         "task_id",
+        "workflow",
     )
 
     def __init__(
@@ -91,6 +93,7 @@ class Context(Generic[State]):
         deadline: float | None = None,
         stopping: Signal = NEVER,
         progress: Progress = _no_progress,
+        workflow: str = "",
     ) -> None:
         self.task_id = task_id
         self.task = task
@@ -102,18 +105,22 @@ class Context(Generic[State]):
         self.redelivered = redelivered
         self.deadline = deadline
         self.stopping = stopping
+        self.workflow = workflow
         self._progress = progress
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry ``task_id``, ``task``, ``queue`` and ``attempt``, and what
-        is given as ``extra=``: a field whose name is taken is called ``extra_…``."""
+        """A logger whose records carry ``task_id``, ``task``, ``queue``, ``attempt``, in a workflow
+        ``workflow``, and what is given as ``extra=``: a field whose name is taken is called
+        ``extra_…``."""
         extra = {
             "task_id": self.task_id,
             "task": self.task,
             "queue": self.queue,
             "attempt": self.attempt,
         }
+        if self.workflow:
+            extra["workflow"] = self.workflow
         return FieldsAdapter(logging.getLogger("rmqwork.task"), extra)
 
     def progress(self, current: float, total: float | None = None) -> None:
@@ -138,7 +145,9 @@ class Context(Generic[State]):
         It always raises an exception, which must not be caught.
 
         What comes after the task in its workflow comes after that; its last task has this task's
-        id, so that whoever waits gets its value.
+        id, so that whoever waits gets its value. The queue that was set for the workflow, and the
+        headers, priority and expiry of this task's message are those of all in it that says
+        nothing else. In a ``map``, ``starmap`` or ``chunks`` it takes the place of one item.
 
         Args:
             signature: a call or a workflow that ends in one task.

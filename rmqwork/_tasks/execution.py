@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rmqwork._messages import headers as names
 from rmqwork._messages.codec import JSON, plain_body, version_of
+from rmqwork._messages.headers import GATHERED
 from rmqwork._results.writing import Keep, keeper_of, keeping
 from rmqwork._tasks.context import NEVER, Context, Progress, Signal
 from rmqwork._tasks.evidence import text_of
 from rmqwork._tasks.failing import outcome_of_error
 from rmqwork._tasks.leaves import leaf_of, steers
-from rmqwork._tasks.map_run import plan_of_each
+from rmqwork._tasks.map_run import plan_of_each, plan_of_gathered
 from rmqwork._tasks.run_plan import NO_ARGUMENTS, Prepared, RunPlan, run_plan
 from rmqwork.errors import InvalidMessage, TimeLimitExceeded, UnknownTask
 from rmqwork.types import (
@@ -98,8 +99,9 @@ class TaskRunner:
         Args:
             message: ``("d", number, queue, task, body, attempt, redelivered, task_id, headers or
                 None, content_type, extras or None)``, see docs/explanation/architecture.md;
-                ``extras`` may have ``content_encoding``, ``timestamp``, and ``reply`` or ``value``
-                (somebody, or what comes next, wants the result).
+                ``extras`` may have ``content_encoding``, ``timestamp``, ``priority``, ``workflow``
+                (its id), and ``reply`` or ``value`` (somebody, or what comes next, wants the
+                result).
 
         Returns:
             what `run` or `arun` takes; or why the message cannot be run.
@@ -118,7 +120,7 @@ class TaskRunner:
                 body = plain_body(body, kind, extras and extras.get("content_encoding"))
             version = version_of(headers and headers.get(names.VERSION))
             if headers and names.EACH in headers:
-                plan = self._plan_of_each(plan)
+                plan = self._plan_of_each(plan, headers[names.EACH])
             value = plan.load(body, version)
         except InvalidMessage as error:
             evidence = Evidence("InvalidMessage", text_of(error))
@@ -127,11 +129,14 @@ class TaskRunner:
             return Failure(0.0, Reason.UNKNOWN_TASK, Evidence("UnknownTask", text_of(error)))
         ctx = None
         if not plan.direct:
-            ctx = self._context(plan, number, queue, attempt, again, task_id, headers)
+            workflow = extras and extras.get("workflow")
+            ctx = self._context(plan, number, queue, attempt, again, task_id, headers, workflow)
         if not extras:
-            return Prepared(plan, value, ctx, attempt, None, plan.kept)
+            return Prepared(plan, value, ctx, attempt, None, plan.kept, headers)
         wanted = plan.kept or "reply" in extras or "value" in extras
-        return Prepared(plan, value, ctx, attempt, extras.get("timestamp"), wanted)
+        prepared = Prepared(plan, value, ctx, attempt, extras.get("timestamp"), wanted, headers)
+        prepared.priority = extras.get("priority")
+        return prepared
 
     def run(self, prepared: Prepared) -> Outcome:
         """Run a sync task in this thread.
@@ -194,8 +199,10 @@ class TaskRunner:
             self._hooks.executed(ctx, outcome)
         return outcome
 
-    def _plan_of_each(self, plan: RunPlan) -> RunPlan:
-        """The plan of ``map`` and ``starmap``: one message, a list of calls."""
+    def _plan_of_each(self, plan: RunPlan, what: object) -> RunPlan:
+        """The plan of ``map`` and ``starmap``: one message, a list of calls; or of its end."""
+        if what == GATHERED:
+            return plan_of_gathered(plan)
         each = self._each.get(plan.name)
         if each is None:
             each = self._each[plan.name] = plan_of_each(plan)
@@ -224,12 +231,16 @@ class TaskRunner:
         redelivered: bool,
         task_id: str,
         headers: Mapping[str, Any] | None,
+        workflow: str | None,
     ) -> Context:
         options: dict[str, Any] = {}
         if plan.time_limit is not None:
             options["deadline"] = time.time() + plan.time_limit
         if self._progress is not None:
-            options["progress"] = self._progress_of(number, task_id if plan.kept else None)
+            run = headers and headers.get(names.RUN)
+            options["progress"] = self._progress_of(number, task_id if plan.kept else None, run)
+        if workflow:
+            options["workflow"] = workflow
         return Context(
             task_id,
             plan.name,
@@ -243,14 +254,14 @@ class TaskRunner:
             **options,
         )
 
-    def _progress_of(self, number: int, kept_as: str | None) -> Progress:
+    def _progress_of(self, number: int, kept_as: str | None, run: object) -> Progress:
         tell, keeper = self._progress, self._keeper
         assert tell is not None
         if keeper is None or kept_as is None:
             return lambda current, total: tell(number, current, total)
 
         def both(current: float, total: float | None) -> None:
-            keeper.progress(kept_as, current, total)
+            keeper.progress(kept_as, current, total, run)
             tell(number, current, total)
 
         return both

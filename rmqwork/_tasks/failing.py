@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rmqwork._tasks.evidence import evidence_of, text_of
 from rmqwork._tasks.leaves import steering
+from rmqwork._tasks.replacing import replacement_of
 from rmqwork._tasks.retry import DEFAULT, LONGEST, decide, next_delay, wait_after
 from rmqwork._tasks.run_plan import Prepared
 from rmqwork.errors import ConfigurationError, RmqworkError, TimeLimitExceeded
@@ -32,7 +33,7 @@ def outcome_of_error(prepared: Prepared, error: BaseException, duration: float) 
     raised, error = error, steering(error)
     if isinstance(error, Replace):
         try:
-            return _replaced(error, duration)
+            return Replaced(duration, replacement_of(prepared, error))
         except RmqworkError as refused:
             error = refused
     if isinstance(error, Reject):
@@ -60,17 +61,6 @@ def outcome_of_error(prepared: Prepared, error: BaseException, duration: float) 
     if delay is None:
         return Failure(duration, reason_of_end, evidence_of(error))
     return RetryOutcome(duration, delay, counts, evidence_of(error))
-
-
-def _replaced(error: Replace, duration: float) -> Replaced:
-    """The outcome of a run that has put something in its place.
-
-    Raises:
-        RmqworkError: that cannot be run.
-    """
-    from rmqwork._canvas.freeze import replacement
-
-    return Replaced(duration, replacement(error.signature, error.task_id))
 
 
 def _later(prepared: Prepared, error: RetryLater) -> float | None:

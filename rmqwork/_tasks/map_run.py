@@ -1,16 +1,25 @@
-"""``map`` and ``starmap`` in an executor: one message that runs a task for each of its items."""
+"""``map`` and ``starmap`` in an executor: one message that runs a task for each of its items.
+
+An item whose run ends by ``ctx.replace`` does not end the others. What it has put in its place runs
+as a member of a group then, and a last message of the map **gathers** the values of all items.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from rmqwork._results.record import read, value_of
+from rmqwork._results.writing import ResultEncoder
 from rmqwork._tasks.context import Context
+from rmqwork._tasks.replacing import ReplaceItems
 from rmqwork._tasks.run_plan import NO_ARGUMENTS, CallArguments, RunPlan
 from rmqwork.errors import InvalidMessage
+from rmqwork.types import Replace
 
 
 def plan_of_each(plan: RunPlan) -> RunPlan:
@@ -31,6 +40,59 @@ def plan_of_each(plan: RunPlan) -> RunPlan:
         invoke=calls,
         answers=plan.answers_each,
     )
+
+
+def plan_of_gathered(plan: RunPlan) -> RunPlan:
+    """The plan of a task for the end of a map some of whose items had something in their places:
+    ``{"known": […values…], "at": […indices…], "values": […values at these…]}``.
+
+    Args:
+        plan: of one call.
+    """
+    return replace(
+        plan,
+        load=_gather,
+        arguments=lambda value: ((value,), NO_ARGUMENTS),
+        function=_agathered if plan.is_async else _gathered,
+        direct=True,
+        answers=_AsItIs(plan.answers_each),
+    )
+
+
+def _gather(body: bytes, version: int) -> bytes:
+    """The JSON of all values, in the order of their items."""
+    try:
+        found = json.loads(body)
+        values = dict(zip(found["at"], found["values"], strict=True))
+        known = iter(found["known"])
+        size = len(values) + len(found["known"])
+        text = json.dumps([values[n] if n in values else next(known) for n in range(size)])
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise InvalidMessage(f"this is no end of a map: {error!r}") from error
+    return text.encode()
+
+
+def _gathered(values: bytes) -> bytes:
+    return values
+
+
+async def _agathered(values: bytes) -> bytes:
+    return values
+
+
+class _AsItIs(ResultEncoder):
+    """Makes the record of values that are JSON already.
+
+    Args:
+        like: makes those of values.
+    """
+
+    def __init__(self, like: ResultEncoder) -> None:
+        vars(self).update(vars(like))
+
+    def encode(self, value: Any) -> bytes:
+        """``{"result":…}``."""
+        return b'{"result":%b}' % value
 
 
 def _loading(load_one: Callable[[bytes, int], Any]) -> Callable[[bytes, int], list[Any]]:
@@ -66,6 +128,7 @@ class _Calls:
         self._arguments_of_one = plan.arguments
         self._function = plan.function
         self._invoke = plan.invoke
+        self._answers = plan.answers
         self.injects = plan.invoke.injects
 
     def arguments(self, values: list[Any]) -> CallArguments:
@@ -74,13 +137,46 @@ class _Calls:
 
     def run(self, ctx: Context, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """Call a sync function with what is injected."""
-        return [self._invoke.run(ctx, one, named) for one, named in args[0]]
+        values: list[Any] = []
+        for one, named in args[0]:
+            try:
+                values.append(self._invoke.run(ctx, one, named))
+            except Replace as error:
+                values.append(error)
+        return self._replaced(ctx, values)
 
     async def arun(
         self, ctx: Context, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> list[Any]:
         """`run` for an async function."""
-        return [await self._invoke.arun(ctx, one, named) for one, named in args[0]]
+        values: list[Any] = []
+        for one, named in args[0]:
+            try:
+                values.append(await self._invoke.arun(ctx, one, named))
+            except Replace as error:
+                values.append(error)
+        return self._replaced(ctx, values)
+
+    def _replaced(self, ctx: Context, values: list[Any]) -> list[Any]:
+        """The values, if no item has put something in its place.
+
+        Raises:
+            ReplaceItems: one has.
+            ValueError: the value of another one cannot be kept until that has run.
+        """
+        if not any(isinstance(value, Replace) for value in values):
+            return values
+        raise ReplaceItems(
+            ctx.task_id,
+            [one if isinstance(one, Replace) else self._kept(one) for one in values],
+        )
+
+    def _kept(self, value: object) -> bytes:
+        body = self._answers.record(value)
+        found = value_of(body)
+        if found is None:
+            raise ValueError(read(body).evidence.message)
+        return found
 
     def call(self, calls: list[CallArguments]) -> list[Any]:
         """Call a sync function directly."""

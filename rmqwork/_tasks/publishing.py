@@ -188,9 +188,9 @@ class Publishing(TaskRegistry):
             return publication, self.asking.result(publication)
         from rmqwork._canvas.publishing import attach_links
 
-        publication, children = attach_links(self, publication, options)  # pyright: ignore[reportArgumentType]
+        publication, workflow, children = attach_links(self, publication, options)  # pyright: ignore[reportArgumentType]
         result = self.asking.result(publication)
-        result.children = children
+        result.workflow, result.children = workflow, children
         return publication, result
 
     def route(self, encoded: EncodedMessage, options: CallOptions) -> Route:

@@ -157,7 +157,18 @@ class _Spread:
 class Prepared:
     """A delivery that was decoded and validated, and can be run."""
 
-    __slots__ = ("answer", "args", "attempt", "ctx", "kwargs", "plan", "published", "value")
+    __slots__ = (
+        "answer",
+        "args",
+        "attempt",
+        "ctx",
+        "headers",
+        "kwargs",
+        "plan",
+        "priority",
+        "published",
+        "value",
+    )
 
     def __init__(
         self,
@@ -167,8 +178,11 @@ class Prepared:
         attempt: int,
         published: float | None,
         wanted: bool = False,
+        headers: Mapping[str, Any] | None = None,
     ) -> None:
         self.plan = plan
+        self.headers = headers
+        self.priority: int | None = None
         self.answer: Callable[[object], bytes] | None = plan.answers.record if wanted else None
         self.value = value
         self.args, self.kwargs = plan.arguments(value)

@@ -15,8 +15,8 @@ Loops instead of recursion: nesting has no limit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rmqwork._messages import headers as names
@@ -36,10 +36,12 @@ class Broken:
     Args:
         publications: what starts because of it.
         never: the ids of the tasks that will not run, with their results unknown to anybody.
+        runs: which runs of chosen ids these are, by id (`rmqwork._messages.headers.RUN`).
     """
 
     publications: list[Publication]
     never: list[str]
+    runs: Mapping[str, str] = field(default_factory=dict)
 
 
 def launch(node: Node, value: bytes | None, then: str, carry: WorkflowContext) -> list[Publication]:
@@ -262,7 +264,11 @@ def failed(workflow: Workflow, failure: Mapping[str, object], carry: WorkflowCon
     broken = ended(workflow.then, failure, carry)
     value = splice.dump(failure).encode()
     handlers = _start_all(workflow.link_error, value, carry)
-    return Broken([*handlers, *broken.publications], [*never_run(workflow.link), *broken.never])
+    return Broken(
+        [*handlers, *broken.publications],
+        [*never_run(workflow.link), *broken.never],
+        {**runs_of(workflow.link), **broken.runs},
+    )
 
 
 def ended(then: str, failure: Mapping[str, object], carry: WorkflowContext) -> Broken:
@@ -280,20 +286,28 @@ def ended(then: str, failure: Mapping[str, object], carry: WorkflowContext) -> B
             publications += _start_all(frame["catch"], value, carry)
         else:
             nodes += frame.get("link") or ()
-    return Broken(publications, never_run(nodes))
+    return Broken(publications, never_run(nodes), runs_of(nodes))
 
 
 def never_run(nodes: Sequence[Node]) -> list[str]:
     """The ids of all tasks in nodes, and of those that would start with their values."""
-    ids: list[str] = []
+    return [node["id"] for node in _tasks_of(nodes)]
+
+
+def runs_of(nodes: Sequence[Node]) -> dict[str, str]:
+    """The runs of chosen ids among them, by id."""
+    runs = {node["id"]: (node.get("headers") or {}).get(names.RUN) for node in _tasks_of(nodes)}
+    return {task_id: run for task_id, run in runs.items() if run}
+
+
+def _tasks_of(nodes: Sequence[Node]) -> Iterator[Node]:
     waiting = list(reversed(nodes))
     while waiting:
         node = waiting.pop()
         if "task" in node:
-            ids.append(node["id"])
+            yield node
         waiting += reversed(node.get("link") or ())
         waiting += reversed(node.get("chain") or node.get("group") or ())
-    return ids
 
 
 def failure_of(text: bytes) -> dict[str, Any]:

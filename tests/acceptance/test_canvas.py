@@ -360,3 +360,142 @@ def test_another_process_asks_by_the_ids_alone(on: CanvasHarness):
             "name": "ann",
             "email": "ann@example.com",
         }
+
+
+# ── replaced items of maps ────────────────────────────────────────────────────────────────────
+
+
+def test_an_item_of_a_map_puts_something_in_its_place(on: CanvasHarness):
+    maybe = on.maybe
+    assert maybe.map([2, 3, 4]).delay().get(TIMEOUT) == [2, 103, 4]
+    assert maybe.starmap([(2, 1), (3, 1), (5, 2)]).delay().get(TIMEOUT) == [2, 4, 7]
+    assert maybe.chunks([(2,), (3,), (4,), (5,)], 3).delay().get(TIMEOUT) == [[2, 103, 4], [105]]
+    assert maybe.map([]).delay().get(TIMEOUT) == []
+
+
+def test_it_may_be_a_chord_whose_members_do_the_same(on: CanvasHarness):
+    work = on.maybe_too.map([3, 4])  # 3: 4 + 103
+    assert work.delay().get(TIMEOUT) == [107, 4]
+    assert (on.maybe.map([1, 1]) | on.tsum.s()).delay().get(TIMEOUT) == 202
+    chunks = on.maybe.chunks([(1,), (2,), (3,)], 2) | on.flat.s()
+    assert chunks.delay().get(TIMEOUT) == "[[101, 2], [103]]"
+
+
+def test_what_fails_in_the_place_of_an_item_fails_the_map(on: CanvasHarness):
+    result = (on.maybe_fails.map([2, 3]) | on.tsum.s()).delay()
+    with pytest.raises(TaskFailed, match="no 3"):
+        result.get(TIMEOUT)
+    with pytest.raises(TaskFailed, match="no 3"):
+        result.parent.get(TIMEOUT)
+
+
+def test_a_member_of_a_chord_with_a_link_is_replaced(on: CanvasHarness):
+    path = on.file()
+    header = [on.maybe.s(3).link(on.write_value.s(str(path))), on.maybe.s(4)]
+    assert chord(header, on.tsum.s()).delay().get(TIMEOUT) == 107
+    assert lines(path, 1) == ["103"]
+
+
+# ── ids that are used again ───────────────────────────────────────────────────────────────────
+
+
+def test_a_workflow_with_a_chosen_id_runs_again(on: CanvasHarness):
+    path = str(on.file())
+    several = group(on.count.s(path), on.count.s(path)).set(task_id=f"nightly {path}")
+    work = several | on.tsum.s()
+    assert [work.delay().get(TIMEOUT) for _ in range(3)] == [3, 7, 11]
+
+
+def test_each_chosen_id_of_a_workflow_is_of_one_run(on: CanvasHarness):
+    path = str(on.file())
+    first, last = f"first {path}", f"last {path}"
+    work = on.count.s(path).set(task_id=first) | on.add.s(10).set(task_id=last)
+    results = []
+    for run in (1, 2):
+        result = work.delay()
+        results.append(result)  # what is known of the first run stays
+        assert (result.parent.get(TIMEOUT), result.get(TIMEOUT)) == (run, 10 + run)
+    assert [one.get(TIMEOUT) for one in results] == [11, 12]
+    assert results[0].parent.id == results[1].parent.id == first
+
+
+def test_a_chosen_id_of_a_task_and_of_its_replacement(on: CanvasHarness):
+    path = str(on.file())
+    got = [on.count.apply_async((path,), task_id=path).get(TIMEOUT) for _ in range(2)]
+    assert got == [1, 2]
+    again = [on.maybe.apply_async((3, more), task_id=f"{path}!").get(TIMEOUT) for more in (1, 2)]
+    assert again == [4, 5]
+    assert on.add.s(1, 1).link(on.add.s(1)).set(task_id=path).delay().get(TIMEOUT) == 2
+
+
+def test_a_chosen_id_is_used_again_after_a_failed_run(on: CanvasHarness):
+    path = str(on.file())
+    members = [on.first_fails.s(path, 1), on.add.s(1, 1)]
+    work = (group(members).set(task_id=f"g {path}") | on.tsum.s()).set(task_id=f"c {path}")
+    first = work.delay()
+    with pytest.raises(TaskFailed, match="the first run"):
+        first.get(TIMEOUT)
+    second = work.delay()
+    assert second.get(TIMEOUT) == 3
+    with pytest.raises(TaskFailed, match="the first run"):
+        first.get(TIMEOUT)
+
+
+def test_two_runs_of_one_id_at_the_same_time(on: CanvasHarness):
+    path = on.file()
+    end = on.write_value.s(str(path))
+    header = group(on.add.s(1, 1), on.add.s(2, 2)).set(task_id=f"twice {path}")
+    results = [(header | on.tsum.s() | end).delay() for _ in range(2)]
+    assert [result.get(TIMEOUT) for result in results] == [6, 6]
+    assert lines(path, 2) == ["6", "6"]
+
+
+# ── what is set for the whole, and ids of workflows ───────────────────────────────────────────
+
+
+def test_options_of_the_whole_reach_all_that_is_part_of_it(on: CanvasHarness):
+    path = on.file()
+    noted = on.note_place.s(str(path))
+    work = (
+        (on.add.s(1, 1) | on.seen_in_place.si())
+        .link(noted)
+        .set(queue="other", headers={"tenant": "acme"})
+    )
+    assert work.delay().get(TIMEOUT)[:2] == ["other", "acme"]
+    failing = group(on.fails.s(1), on.add.s(1, 1)).link_error(noted)
+    failing.set(queue="other", headers={"tenant": "b"}).delay()
+    own = (on.add.s(1, 1) | on.add.s(1)).link(noted.set(queue="default", headers={}))
+    own.set(queue="other").delay()
+    assert lines(path, 3) == ["default None", "other acme", "other b"]
+    with pytest.raises(TaskFailed, match="Expired"):  # noted is part of what expires; not its end
+        (on.add.s(1, 1) | on.add.s(1)).link(noted).link_error(noted).set(
+            expires=-1, headers={"tenant": "late"}
+        ).delay().get(TIMEOUT)
+    assert "default late" in lines(path, 4)
+
+
+def test_a_workflow_has_one_id(on: CanvasHarness):
+    result = (on.add.s(1, 1) | group(on.seen.s(), on.seen.s()) | on.seen.si()).delay()
+    assert result.workflow
+    last, parent = result.get(TIMEOUT), result.parent
+    assert {one[2] for one in (last, *parent.get(TIMEOUT))} == {result.workflow}
+    assert parent.workflow == parent.parent.workflow == parent[0].workflow == result.workflow
+    alone = on.seen.delay()
+    assert (alone.workflow, alone.get(TIMEOUT)[2]) == ("", "")
+    linked = on.seen.s().link(on.seen.s()).delay()
+    assert linked.workflow == linked.children[0].workflow == linked.get(TIMEOUT)[2]
+    assert on.seen.map([1]).delay().workflow
+
+
+# ── values ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_numbers_that_json_does_not_have_arrive_in_the_next_step(on: CanvasHarness):
+    told = "float:nan float:inf float:-inf"
+    for measured in (on.measured, on.measured_untyped):
+        for shown in (on.shown, on.shown_untyped):
+            assert (measured.s() | shown.s()).delay().get(TIMEOUT) == told
+    joined = group(on.measured.s(), on.measured.s()) | on.shown_all.s()
+    assert joined.delay().get(TIMEOUT) == "float float"
+    found = on.measured.s().delay().get(TIMEOUT)
+    assert (type(found["mean"]), found["most"]) == (float, float("inf"))

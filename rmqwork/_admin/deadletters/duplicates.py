@@ -7,14 +7,15 @@ are one failure: they count once, and are replayed once.
 
 from __future__ import annotations
 
+from rmqwork._messages import headers as names
 from rmqwork._messages.dead_letter import DeadLetter
 
 
 def copy_key(letter: DeadLetter, place: str | None = None) -> int | None:
     """The same number for copies of one letter; None for letters without an id.
 
-    The body is part of it: the ids of foreign producers need not be unique, and an edited letter is
-    another one.
+    The run of a chosen id is part of it. So is the body: the ids of foreign producers need not be
+    unique, and an edited letter is another one.
 
     Args:
         letter: the letter.
@@ -23,4 +24,5 @@ def copy_key(letter: DeadLetter, place: str | None = None) -> int | None:
     if not letter.id:
         return None
     where = place or letter.dead_letter_queue
-    return hash((where, letter.queue, letter.id, letter.attempt, letter.body))
+    run = str(letter.headers.get(names.RUN))
+    return hash((where, letter.queue, letter.id, run, letter.attempt, letter.body))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,8 @@ class Consequences:
     publications: tuple[Publication, ...]
     failures: dict[str, Failure]
     problem: str = ""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    """Which runs of chosen ids the failures are of, by id."""
 
 
 def of_end(
@@ -114,11 +117,12 @@ def _broken(opened: Opened, failure: dict[str, Any], now: float) -> Consequences
         reason = Reason(str(failure.get("reason")))
     except ValueError:
         reason = Reason.FAILED
-    answers = never_ran(broken.never, carry.reply_to, reason, evidence)
+    answers = never_ran(broken, carry.reply_to, reason, evidence)
     return Consequences(
         (*broken.publications, *answers),
         dict.fromkeys(broken.never, Failure(0.0, reason, evidence)),
         f"{failure.get('task') or 'the join'} ({failure.get('task_id')}): {kind}: {text[:300]}",
+        broken.runs,
     )
 
 

@@ -254,7 +254,7 @@ class Joiner:
         if found.problem:
             _log.warning("group %s fails: %s", join, found.problem)
         if found.failures and self._kept.wanted:
-            writing = self._kept.keep(found.failures)
+            writing = self._kept.keep(found.failures, found.runs)
             writing.add_done_callback(lambda _: self._publish(found.publications, followed))
         else:
             self._publish(found.publications, followed)

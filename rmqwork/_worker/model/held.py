@@ -27,7 +27,7 @@ class Stage(Enum):
 
 Key = tuple[str, str, int, int, int]
 """What makes two deliveries the same run of the same message: queue, id, attempt, replay count,
-hash of the body."""
+hash of the body and the run."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +86,10 @@ class HeldDelivery:
         replay = number_header(self.delivery, names.REPLAY, 0)
         # As delivered: in a partition, further attempts are made in place.
         attempt = self.attempt if self.partition is None else attempt_of(self.delivery)
-        return (self.home, message_id, attempt, replay, hash(self.delivery.body))
+        run = self.delivery.headers.get(names.RUN)
+        body = self.delivery.body
+        same = hash(body) if run is None else hash((body, str(run)))
+        return (self.home, message_id, attempt, replay, same)
 
 
 def number_header(delivery: Delivery, name: str, default: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Final
@@ -65,7 +64,7 @@ def after_success(carried: Carried, delivery: Delivery, value: bytes) -> list[Pu
 
 
 def after_replacement(
-    carried: Carried | None, delivery: Delivery, task_id: str, node: bytes
+    carried: Carried | None, delivery: Delivery, task_id: str, node: bytes, home: str
 ) -> list[Publication]:
     """What is to be published instead of a task that has replaced itself.
 
@@ -74,15 +73,20 @@ def after_replacement(
         delivery: its message.
         task_id: of the task.
         node: what is to be in its place.
+        home: the queue that the message came from: the end of a map goes there.
 
     Raises:
         TooLarge, ValueError: it cannot be.
     """
-    given = splice.items_of(node.decode())
+    given = last = splice.items_of(node.decode())[0]
+    while last.get("chain"):
+        last = last["chain"][-1]
+    if "key" not in last:
+        last |= {"exchange": "", "key": home}
     if carried is None:
         alone = WorkflowContext(task_id, time(), delivery.reply_to, delivery.app_id)
-        return flow.replaced(Workflow(task_id), given[0], alone)
-    return flow.replaced(carried.workflow, given[0], _carry(carried, delivery))
+        return flow.replaced(Workflow(task_id), given, alone)
+    return flow.replaced(carried.workflow, given, _carry(carried, delivery))
 
 
 def after_failure(
@@ -118,14 +122,25 @@ def after_failure(
 
 
 def never_ran(
-    ids: Sequence[str], reply_to: str | None, reason: str, evidence: Evidence
+    broken: flow.Broken, reply_to: str | None, reason: str, evidence: Evidence
 ) -> list[Publication]:
     """Answers for those who wait for tasks that will never run."""
-    if not reply_to or not ids:
+    if not reply_to or not broken.never:
         return []
     short = Evidence(evidence.type, evidence.message, evidence.traceback[-_TRACEBACK_MOST:])
     body = record.failure(reason, short)
-    return [Publication("", reply_to, body, id_, record.REPLY, correlation_id=id_) for id_ in ids]
+    return [
+        Publication(
+            "",
+            reply_to,
+            body,
+            task_id,
+            record.REPLY,
+            {names.RUN: broken.runs[task_id]} if task_id in broken.runs else {},
+            correlation_id=task_id,
+        )
+        for task_id in broken.never
+    ]
 
 
 def _carry(carried: Carried, delivery: Delivery) -> WorkflowContext:

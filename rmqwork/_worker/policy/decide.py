@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
 from typing import Final
@@ -58,6 +59,8 @@ class PublishThenAck:
     """What else; replies that nobody may be there to take (`is_reply`) among it."""
     never: tuple[str, ...] = ()
     """The ids of tasks that were to come after it, and will not run."""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    """Which runs of chosen ids these are, by id."""
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -160,7 +163,7 @@ def _move_on(held: HeldDelivery, carried: Carried, outcome: Success, host: str) 
 def _put_in_place(held: HeldDelivery, node: bytes, host: str) -> Decision:
     """A task has replaced itself."""
     try:
-        following = after_replacement(held.carried, held.delivery, held.task_id, node)
+        following = after_replacement(held.carried, held.delivery, held.task_id, node, held.home)
     except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         text = f"what the task put in its place cannot be started: {error}"
         return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host)
@@ -188,10 +191,9 @@ def _give_up(
     except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
         _log.error("%s: its workflow ends here, and cannot be read: %s", held.task_id, error)
         return PublishThenAck(letter, answer)
-    answers = never_ran(broken.never, reply_to, reason, evidence)
-    return PublishThenAck(
-        letter, (*broken.publications, *answer, *answers), never=tuple(broken.never)
-    )
+    answers = never_ran(broken, reply_to, reason, evidence)
+    following = (*broken.publications, *answer, *answers)
+    return PublishThenAck(letter, following, tuple(broken.never), broken.runs)
 
 
 def reply(held: HeldDelivery, body: bytes) -> tuple[Publication, ...]:
@@ -205,8 +207,10 @@ def reply(held: HeldDelivery, body: bytes) -> tuple[Publication, ...]:
     if not delivery.reply_to:
         return ()
     answered = delivery.correlation_id or held.task_id
+    run = delivery.headers.get(names.RUN)
+    said = {} if run is None else {names.RUN: run}
     publication = Publication(
-        "", delivery.reply_to, body, held.task_id, record.REPLY, correlation_id=answered
+        "", delivery.reply_to, body, held.task_id, record.REPLY, said, correlation_id=answered
     )
     return (publication,)
 

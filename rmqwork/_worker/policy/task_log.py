@@ -22,6 +22,8 @@ def report(held: HeldDelivery, outcome: Outcome | None) -> None:
         "queue": held.queue,
         "attempt": held.attempt,
     }
+    if held.carried is not None:
+        fields["workflow"] = held.carried.workflow.id
     match outcome:
         case None:
             event = "handed back"

@@ -84,7 +84,7 @@ class Triage:
             what = f"app {self._plan.manifest.app!r} does not know task {delivery.type!r}"
             return self._unknown(held, what)
         version = number_header(delivery, names.VERSION, 1)
-        if version > task.version:
+        if version > task.version and delivery.headers.get(names.EACH) != names.GATHERED:
             what = f"task {delivery.type!r} is known up to version {task.version}, not {version}"
             return self._unknown(held, what)
         held.lane = task.kind

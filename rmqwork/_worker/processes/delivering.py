@@ -43,9 +43,9 @@ def _message_of_workflow(held: HeldDelivery, carried: Carried) -> wire.Message:
     """Its task sees neither the workflow nor the envelope."""
     delivery = held.delivery
     headers, content_type = users_part(delivery)
-    extras = _extras(delivery)
+    extras = {**(_extras(delivery) or {}), "workflow": carried.workflow.id}
     if carried.takes_value:
-        extras = {**(extras or {}), "value": True}
+        extras["value"] = True
     return (
         "d",
         held.number,
@@ -70,4 +70,6 @@ def _extras(delivery: Delivery) -> dict[str, object] | None:
         extras["content_encoding"] = delivery.content_encoding
     if delivery.reply_to:
         extras["reply"] = True
+    if delivery.priority is not None:
+        extras["priority"] = delivery.priority
     return extras or None

@@ -98,16 +98,24 @@ class FailureWriter:
             self._settlement.open.discard(held)
             self._settlement.settle(held, decision)
 
-        self.keep(failures).add_done_callback(written)
+        self.keep(failures, self._runs(held, decision)).add_done_callback(written)
 
     @property
     def wanted(self) -> bool:
         """Whether there is a store."""
         return self._keeper is not None
 
-    def keep(self, failures: Mapping[str, Failure]) -> asyncio.Future[None]:
-        """Write failures of tasks, by id."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._write, failures)
+    def keep(
+        self, failures: Mapping[str, Failure], runs: Mapping[str, object]
+    ) -> asyncio.Future[None]:
+        """Write failures of tasks, by id.
+
+        Args:
+            failures: by id.
+            runs: which runs of chosen ids these are, by id.
+        """
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, self._write, failures, runs)
 
     def close(self) -> None:
         """Close the store, when nothing is written any more."""
@@ -116,10 +124,14 @@ class FailureWriter:
         if self._keeper is not None:
             self._keeper.close()
 
-    def _write(self, failures: Mapping[str, Failure]) -> None:
+    def _write(self, failures: Mapping[str, Failure], runs: Mapping[str, object]) -> None:
         for task_id, failure in failures.items():
             if self._keeper is not None:
-                self._keeper.keep(task_id, failure)
+                self._keeper.keep(task_id, failure, runs.get(task_id))
+
+    def _runs(self, held: HeldDelivery, decision: Decision) -> Mapping[str, object]:
+        runs = decision.runs if isinstance(decision, PublishThenAck) else {}
+        return {**runs, held.task_id: held.delivery.headers.get(names.RUN)}
 
     def _failures(self, held: HeldDelivery, decision: Decision) -> dict[str, Failure]:
         """The failures that no executor has written, by task id."""

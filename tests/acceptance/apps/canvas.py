@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -102,6 +104,65 @@ def make(broker: str | None = None, results: str | None = None) -> App:
     @app.task
     def fan_out(ctx: Context, n: int) -> int:
         return ctx.replace(group(add.s(k, 1) for k in range(n)) | tsum.s())
+
+    @app.task
+    def maybe(ctx: Context, x: int, more: int = 100) -> int:
+        return ctx.replace(add.s(x, more)) if x % 2 else x
+
+    @app.task
+    async def maybe_too(ctx: Context, x: int) -> int:
+        return ctx.replace(group(add.s(x, 1), maybe.s(x)) | tsum.s()) if x % 2 else x
+
+    @app.task
+    def maybe_fails(ctx: Context, x: int) -> int:
+        return ctx.replace(fails.s(x)) if x % 2 else x
+
+    @app.task
+    def first_fails(path: str, x: int) -> int:
+        with Path(path).open("a") as file:
+            file.write("run\n")
+        if Path(path).read_text().count("run") == 1:
+            raise ValueError("the first run")
+        return x
+
+    @app.task
+    def count(path: str) -> int:
+        with Path(path).open("a") as file:
+            file.write("run\n")
+        return Path(path).read_text().count("run")
+
+    @app.task
+    def seen(ctx: Context, before: object = None) -> list[object]:
+        return [ctx.queue, ctx.headers.get("tenant"), ctx.workflow]
+
+    @app.task
+    def seen_in_place(ctx: Context) -> list[object]:
+        return ctx.replace(seen.si())
+
+    @app.task
+    def note_place(ctx: Context, before: object, path: str) -> None:
+        with Path(path).open("a") as file:
+            file.write(f"{ctx.queue} {ctx.headers.get('tenant')}\n")
+
+    @app.task
+    def measured() -> dict[str, float]:
+        return {"mean": math.nan, "most": math.inf, "least": -math.inf}
+
+    @app.task
+    def shown(values: dict[str, float]) -> str:
+        return " ".join(f"{type(value).__name__}:{value}" for value in values.values())
+
+    @app.task
+    def measured_untyped() -> dict[str, Any]:
+        return {"mean": math.nan, "most": math.inf, "least": -math.inf}
+
+    @app.task
+    def shown_untyped(values: dict[str, Any]) -> str:
+        return " ".join(f"{type(value).__name__}:{value}" for value in values.values())
+
+    @app.task
+    def shown_all(values: list[dict[str, Any]]) -> str:
+        return " ".join(type(value["mean"]).__name__ for value in values)
 
     @app.task
     def starts_another(n: int, path: str) -> str:

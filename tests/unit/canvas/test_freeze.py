@@ -82,7 +82,7 @@ def test_options_of_calls_and_of_the_whole(app):
     expiries = {one["expires_at"] for one in (*several["group"], last)}
     assert len(expiries) == 1  # one moment for all
     assert round(expiries.pop() / 1000 - time.time()) in (59, 60)
-    assert freeze(group(add.s(1, 1)).set(task_id="mine").work)["id"] == "mine"
+    assert freeze(group(add.s(1, 1)).set(task_id="mine").work)["result"] == "mine"
     with pytest.raises(ConfigurationError, match="unknown option 'countdwon'"):
         freeze(whole.set(countdwon=1).work)
 

@@ -46,3 +46,18 @@ def test_nothing_more_becomes_known_after_an_error_until_it_begins_anew() -> Non
     assert not entry.final.cancel()
     entry.update(DONE)
     assert entry.final.result(0) is DONE
+
+
+def test_what_is_known_of_an_earlier_run_of_the_same_id_is_no_word_about_this_one() -> None:
+    earlier, mine, later = (f"0193e7a0-0000-7000-8000-00000000000{n}" for n in "123")
+    done = record.success(b'{"result":"x"}')
+
+    entry = PendingResult("id", mine)
+    assert not entry.update(record.read(record.of_run(done, earlier)))
+    assert not entry.update(record.read(record.of_run(record.started(1, 2), earlier)))
+    assert (entry.latest, entry.final.done()) == (None, False)
+    for run in (mine, later, None):  # None: the worker does not know of runs
+        entry = PendingResult("id", mine)
+        assert entry.update(record.read(record.of_run(done, run)))
+        assert entry.final.done()
+    assert PendingResult("id").update(record.read(record.of_run(done, earlier)))

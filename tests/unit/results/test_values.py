@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -84,3 +86,18 @@ def test_a_return_annotation_that_is_not_there_is_said_when_it_is_needed():
 
 
 # ── in the worker ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_does_not_have_arrives_as_a_number(number: float) -> None:
+    for annotation, value in [
+        (dict[str, float], {"a": number}),
+        (list[float | None], [None, number]),
+        (dict[str, Any], {"a": [number, "NaN"]}),
+        (Any, number),
+        (object, {"a": number}),
+        (str, "NaN"),
+    ]:
+        body = Values("task", annotation).dump(value)
+        for reader in (annotation, Any):
+            assert repr(Values("task", reader).load(body)) == repr(value)

@@ -151,12 +151,12 @@ def test_an_executor_sees_neither_the_workflow_nor_the_envelope():
         message = _message(one)
         assert json.loads(message[4]) == {"y": 1}
         assert message[8:10] == (None, "application/json")
-        assert message[10] == {"reply": True, "value": True}
+        assert message[10] == {"reply": True, "value": True, "workflow": "wf"}
     assert users_part(delivery(headers={"mine": 1, names.WORKFLOW: "x"}))[0] == {"mine": 1}
 
 
 def test_a_value_that_nothing_takes_is_not_asked_for():
     one = held(chain(task("a"), task("b", into=None)), reply_to=None)
-    assert _message(one)[10] is None
+    assert _message(one)[10] == {"workflow": "wf"}
     (step,) = following(decide(one, Success(0.1), "host"))
     assert ids([step]) == ["b"]
