@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from rmqwork._messages.history import HISTORY
 from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._results import record
 from rmqwork._worker.consume.consumption import ConsumerConnection
+from rmqwork._worker.dispatch.backlog import Backlog
 from rmqwork._worker.model.held import HeldDelivery, Stage, attempt_of
+from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.model.line import Line
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.decide import HandBack, history, reply
@@ -37,29 +39,6 @@ _ANSWER_TIMEOUT: Final = 5.0
 _BEGUN: Final = frozenset({Stage.SENT, Stage.FINISHED})
 
 
-class Runs(Protocol):
-    """What has the messages of partitions run."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether nothing is to start any more."""
-        ...
-
-    def next_number(self) -> int:
-        """A number that no delivery of this worker has had."""
-        ...
-
-    def consider(self, held: HeldDelivery) -> None:
-        """Have a delivery run, unless something else is decided of it."""
-
-    def admit(self, held: HeldDelivery) -> None:
-        """Have a delivery run that was considered."""
-
-    def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
-        """Take those that are unwanted of the deliveries that no executor has."""
-        ...
-
-
 class PartitionRunner:
     """All partitions of a worker.
 
@@ -69,7 +48,11 @@ class PartitionRunner:
         publisher: of the worker, for answers.
         settlement: settles.
         memory: of runs whose channel was lost.
-        runs: has messages run.
+        lifecycle: of the worker: at its end, nothing starts.
+        backlog: where messages wait for an executor.
+        numbers: of deliveries, each once in the life of the worker.
+        consider: has a message run, unless something else is decided of it.
+        admit: has a message run that was considered.
         clock: seconds that only grow.
         tenure: seconds after which a partition is offered, at least and at most.
     """
@@ -81,7 +64,11 @@ class PartitionRunner:
         publisher: Publisher,
         settlement: Settlement,
         memory: RedeliveryMemory,
-        runs: Runs,
+        lifecycle: Lifecycle,
+        backlog: Backlog,
+        numbers: Iterator[int],
+        consider: Callable[[HeldDelivery], None],
+        admit: Callable[[HeldDelivery], None],
         *,
         clock: Callable[[], float] = monotonic,
         tenure: tuple[float, float] = TENURE,
@@ -93,7 +80,11 @@ class PartitionRunner:
         self._publisher = publisher
         self._settlement = settlement
         self._memory = memory
-        self._runs = runs
+        self._lifecycle = lifecycle
+        self._backlog = backlog
+        self._numbers = numbers
+        self._consider = consider
+        self._admit = admit
         self._loop = asyncio.get_running_loop()
         self._lines = {
             name: Line()
@@ -187,8 +178,8 @@ class PartitionRunner:
         line.timer = None
         if line.head is held and held.settleable:  # else when it is delivered again, if to us
             held.stage = Stage.READY
-            held.number = self._runs.next_number()
-            self._runs.consider(held)
+            held.number = next(self._numbers)
+            self._consider(held)
 
     # ── and away ──────────────────────────────────────────────────────────────────────────────
 
@@ -200,7 +191,7 @@ class PartitionRunner:
             line.forget()
             behind, line.behind = line.behind, None
             if behind is not None and behind.settleable:
-                self._runs.admit(behind)
+                self._admit(behind)
             elif line.until and self._clock() > line.until:
                 line.until = 0.0
                 self._consumption.offer(str(held.partition))
@@ -226,7 +217,7 @@ class PartitionRunner:
         helds = [held for held in (line.head, line.behind) if held is not None]
         for held in helds:
             if held.stage not in _BEGUN:
-                self._runs.remove(lambda one, held=held: one is held)  # type: ignore[misc]
+                self._backlog.remove(lambda one, held=held: one is held)  # type: ignore[misc]
                 self._settlement.settle(held, HandBack())
                 self._kept.discard(held)
                 if line.head is held:
@@ -267,10 +258,10 @@ class PartitionRunner:
             if not self._halted(held):
                 self._kept.discard(held)
                 if self._line(held).head is held and held.settleable:
-                    self._runs.consider(held)
+                    self._consider(held)
 
     def _halted(self, held: HeldDelivery) -> bool:
-        return self._runs.stopping or self._consumption.halts(str(held.partition))
+        return self._lifecycle.stopping or self._consumption.halts(str(held.partition))
 
     def _keep(self, held: HeldDelivery) -> None:
         held.stage = Stage.READY

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rmqwork._worker.model.plan import WorkerSpec
     from rmqwork._worker.processes.executor import Executor
     from rmqwork._worker.processes.launch import Started
-    from rmqwork._worker.processes.template import Template
+    from rmqwork._worker.processes.template import PoolEvents, Template
     from rmqwork._worker.worker import Worker
 
 _log = logging.getLogger("rmqwork.worker")
@@ -81,7 +81,7 @@ async def _run(options: WorkerOptions, first: Started, start: Callable[[], Start
     if worker is None:
         await template.close(_IMPORTING)
         return 0
-    events.worker = worker
+    events.pass_to(worker.reports)
     _collect_seldom()
     return await work(worker, signals)
 
@@ -171,12 +171,12 @@ async def work(worker: Worker, signals: Stop) -> int:
 
     plan = worker.plan
     health = None if plan.health_port is None else _health(worker, plan.health_port)
-    worker.staff.start()
+    worker.pool.start()
     consuming = asyncio.create_task(
         worker.consumption.run(worker.control.follower), name="rmqwork-consume"
     )
     ticking = asyncio.create_task(worker.tick(), name="rmqwork-tick")
-    reaping = asyncio.create_task(reap_orphans(lambda: worker.staff.template.pid))
+    reaping = asyncio.create_task(reap_orphans(lambda: worker.pool.template.pid))
     code = 1
     try:
         await _until_stopped(worker, consuming, signals)
@@ -206,7 +206,7 @@ def _no_answer(plan: WorkerSpec) -> str:
 async def _until_stopped(worker: Worker, consuming: asyncio.Task[None], signals: Stop) -> None:
     """Returns when a signal comes; raises what makes going on impossible."""
     plan = worker.plan
-    failure = worker.staff.failure
+    failure = worker.pool.failure
     connected = asyncio.create_task(worker.consumption.connected.wait())
     stopped = asyncio.create_task(signals.stop.wait())
     waits: list[asyncio.Future[Any]] = [connected, consuming, stopped, failure]
@@ -247,23 +247,32 @@ def _tell(plan: WorkerSpec) -> None:
 class _Events:
     """Passes on to the worker what its processes do, once there is a worker."""
 
-    worker: Worker
+    def __init__(self) -> None:
+        self._reports: PoolEvents | None = None
+
+    def pass_to(self, reports: PoolEvents) -> None:
+        """Pass on what happens from now on; before, executors are not forked."""
+        self._reports = reports
 
     def on_ready(self, executor: Executor) -> None:
         """See `rmqwork._worker.processes.template.PoolEvents`."""
-        self.worker.on_ready(executor)
+        if self._reports is not None:
+            self._reports.on_ready(executor)
 
     def on_messages(self, executor: Executor, messages: list[Message]) -> None:
         """See `rmqwork._worker.processes.template.PoolEvents`."""
-        self.worker.on_messages(executor, messages)
+        if self._reports is not None:
+            self._reports.on_messages(executor, messages)
 
     def on_death(self, executor: Executor, death: Death) -> None:
         """See `rmqwork._worker.processes.template.PoolEvents`."""
-        self.worker.on_death(executor, death)
+        if self._reports is not None:
+            self._reports.on_death(executor, death)
 
     def on_template_death(self, template: Template, text: str) -> None:
         """See `rmqwork._worker.processes.template.PoolEvents`."""
-        self.worker.on_template_death(template, text)
+        if self._reports is not None:
+            self._reports.on_template_death(template, text)
 
     def on_warning(self, text: str) -> None:
         """See `rmqwork._worker.processes.template.PoolEvents`."""

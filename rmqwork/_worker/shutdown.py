@@ -44,16 +44,12 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
         settled.
     """
     began = monotonic()
-    if worker.consumption.consuming:
-        worker.settlement.unsettled = 0  # what is of lost connections is delivered again
-    worker.stopping = True
-    worker.dispatcher.stopped = True
-    worker.returned = []
-    executors = worker.staff.template.executors
+    worker.stop()
+    executors = worker.pool.template.executors
     for executor in executors.values():
         executor.give_back()
     await worker.consumption.stop()
-    _return_unstarted(worker)
+    worker.waiting.return_all()
     if not await _idle(worker, began + soft_deadline(grace), at_once):
         _log.warning("the end is near for %d tasks", _count(worker))
         for executor in list(executors.values()):
@@ -66,8 +62,8 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
     await worker.joins.close()
     await worker.consumption.close()
     left = await _disconnect(worker)
-    worker.kept.close()
-    for held in worker.unfinished:
+    worker.failures.close()
+    for held in worker.outcomes.unfinished:
         _log.warning(
             "handed back unfinished: %s (%s, queue %s)",
             held.task_id,
@@ -77,7 +73,7 @@ async def shut_down(worker: Worker, grace: float, at_once: asyncio.Event) -> int
     problems = _problems(worker, sure, left)
     for problem in problems:
         _log.warning("%s", problem)
-    return EXIT_HANDED_BACK if worker.unfinished or problems else EXIT_ALL_DONE
+    return EXIT_HANDED_BACK if worker.outcomes.unfinished or problems else EXIT_ALL_DONE
 
 
 def _problems(worker: Worker, sure: bool, left: int) -> list[str]:
@@ -103,16 +99,6 @@ def _problems(worker: Worker, sure: bool, left: int) -> list[str]:
     return problems
 
 
-def _return_unstarted(worker: Worker) -> None:
-    """The consumers are cancelled: what has not started goes back, in delivery order."""
-    returned, worker.returned = worker.returned or [], None
-    unstarted = [*returned, *worker.ready.clear(), *worker.dispatcher.suspects]
-    unstarted += worker.switches.remove(lambda _: True) + worker.lines.remove(lambda _: True)
-    worker.dispatcher.suspects.clear()
-    for held in sorted(unstarted, key=lambda held: held.number):
-        worker.hand_back(held)
-
-
 def _count(worker: Worker) -> int:
     return sum(1 for _ in worker.dispatcher.running)
 
@@ -128,7 +114,7 @@ async def _idle(worker: Worker, until: float, at_once: asyncio.Event) -> bool:
 
 async def _kill(worker: Worker) -> None:
     """The hard stop: what the executors had not finished is reported by their deaths."""
-    for executor in list(worker.staff.template.executors.values()):
+    for executor in list(worker.pool.template.executors.values()):
         executor.kill()
     until = monotonic() + _EXIT_TIMEOUT
     while _count(worker) and monotonic() < until:
@@ -145,7 +131,7 @@ async def _disconnect(worker: Worker) -> int:
 
 async def _end_executors(worker: Worker) -> None:
     """Let lifespans end; kill what does not."""
-    template = worker.staff.template
+    template = worker.pool.template
     for executor in list(template.executors.values()):
         executor.exit()
     until = monotonic() + _EXIT_TIMEOUT

@@ -268,16 +268,15 @@ class TestWorker:
         from rmqwork._config.manifest import Manifest
         from rmqwork._worker.model.plan import worker_spec
         from rmqwork._worker.run import work
-        from rmqwork.testing._observed import ObservedWorker
+        from rmqwork._worker.worker import Worker
 
         self._loop, self._ending = asyncio.get_running_loop(), _Ending()
         template = InProcessTemplate(self.app)
         plan = worker_spec(self._options, Manifest.from_dict(await template.manifest()))
         as_template = cast("Template", template)
         stop = self._ending.stop.set
-        worker = ObservedWorker(plan, as_template, lambda: as_template, stop)
-        worker.observe = self._observe
-        template.events = self._worker = worker
+        worker = Worker(plan, as_template, lambda: as_template, stop, observer=self._observe)
+        self._worker, template.events = worker, worker.reports
         watching = asyncio.create_task(self._tell_when_consuming(worker))
         try:
             self.exit_code = await work(worker, self._ending)
@@ -299,4 +298,4 @@ class TestWorker:
 
 
 def _executors(worker: Worker) -> list[Any]:
-    return list(worker.staff.template.executors.values())
+    return list(worker.pool.template.executors.values())

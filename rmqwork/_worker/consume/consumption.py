@@ -59,13 +59,12 @@ class ConsumerConnection:
     ) -> None:
         self._connector = connector
         self._plan = plan
-        self._consumers = consumers
+        self._consumers: list[QueueConsumer] = []
         self._queues: dict[str, list[QueueConsumer]] = {}
         self._partitions: dict[str, QueueConsumer] = {}
         self._plain: dict[str, PlainConsumers] = {}
         self._suspects: dict[str, SuspectsConsumer] = {}
-        for consumer in consumers:
-            self._add(consumer)
+        self.add(consumers)
         self._name = name
         self._clock = clock
         self._stop_timeout = stop_timeout
@@ -76,13 +75,19 @@ class ConsumerConnection:
         self.connected = asyncio.Event()
         """Set once the first connection stands and all is declared."""
         self.may_start = asyncio.Event()
-        """To be set when executors can take deliveries."""
+        """Set by `start`; waited for by what is not to be in the way of the first delivery."""
         self.problem: Exception | None = None
         self._companion: StartGate | None = None
         self.server: tuple[int, ...] = ()
         """The version of the broker that it was connected to last."""
 
+    def add(self, consumers: Iterable[QueueConsumer]) -> None:
+        """Consume these, too; to be called before `run`."""
+        for consumer in consumers:
+            self._add(consumer)
+
     def _add(self, consumer: QueueConsumer) -> None:
+        self._consumers.append(consumer)
         self._queues.setdefault(consumer.queue, []).append(consumer)
         if consumer.partition is not None:
             self._partitions[consumer.partition] = consumer
@@ -96,6 +101,10 @@ class ConsumerConnection:
     def consuming(self) -> bool:
         """True while every queue has its consumers, but for those that are paused."""
         return self._link is not None and all(one.consuming for one in self._consumers)
+
+    def start(self) -> None:
+        """Begin to consume as soon as there is a connection: executors can take deliveries."""
+        self.may_start.set()
 
     # ── queues ────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
@@ -20,25 +19,14 @@ from rmqwork._worker.control.ports import Waiting
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.plan import WorkerSpec
+from rmqwork._worker.policy.revocations import Revocations, evidence_of
 from rmqwork._worker.processes.executor import Executor
 from rmqwork._worker.processes.executor_pool import ExecutorPool
-from rmqwork.types import Evidence, Failure, Reason
+from rmqwork.types import Failure, Reason
 
 _log = logging.getLogger("rmqwork.worker.control")
 _CANCEL_TIMEOUT: Final = 2.0
 """Seconds that a cancelled coroutine task has, before ``terminate`` kills its process."""
-
-
-def evidence_of(said: Command) -> Evidence:
-    """What is kept with a revoked message."""
-    at = datetime.fromtimestamp(said.at, UTC).isoformat(timespec="seconds")
-    return Evidence("TaskRevoked", f"revoked by {said.by or 'somebody'} at {at}")
-
-
-def said_of(held: HeldDelivery, standing: ControlState) -> Command | None:
-    """What revokes a delivery, if anything does."""
-    workflow = None if held.carried is None else held.carried.workflow.id
-    return standing.revocation(held.task_id, workflow)
 
 
 @dataclass(slots=True)
@@ -56,8 +44,9 @@ class Revoking:
     Args:
         plan: of the worker; knows which tasks are isolated.
         dispatcher: knows what executors have.
-        staff: kills executors.
+        pool: kills executors.
         waiting: what no executor has.
+        revocations: what is revoked.
         clock: seconds that only grow.
     """
 
@@ -65,38 +54,38 @@ class Revoking:
         self,
         plan: WorkerSpec,
         dispatcher: Dispatcher[Executor],
-        staff: ExecutorPool,
+        pool: ExecutorPool,
         waiting: Waiting,
+        revocations: Revocations,
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._clock = clock
         self._plan = plan
         self._dispatcher = dispatcher
-        self._staff = staff
+        self._pool = pool
         self._waiting = waiting
+        self._revocations = revocations
         self._standing = ControlState()
         self._chased: dict[HeldDelivery, _Chase] = {}
 
     def adopt(self, standing: ControlState) -> int:
         """Find what is held and revoked, and begin to end it; returns how many there are."""
         self._standing = standing
+        self._revocations.adopt(standing)
         if not standing.revoked:
             return 0
-
-        def unwanted(held: HeldDelivery) -> bool:
-            return said_of(held, standing) is not None
-
-        waiting = self._waiting.remove(unwanted)
+        said_of = self._revocations.command
+        waiting = self._waiting.remove(lambda held: said_of(held) is not None)
         for held in waiting:
-            said = said_of(held, standing)
+            said = said_of(held)
             assert said is not None
             self._waiting.refuse(held, Reason.REVOKED, evidence_of(said))
         found = len(waiting)
         for seat in self._dispatcher.seats:
             numbers = []
             for held in seat.held.values():
-                said = said_of(held, standing)
+                said = said_of(held)
                 if said is not None:
                     self._chased.setdefault(held, _Chase(said, self._clock())).said = said
                     numbers.append(held.number)
@@ -110,13 +99,6 @@ class Revoking:
         """The answer to ``revoke``; None: nothing that is revoked is here."""
         found = self.adopt(self._standing)
         return {"here": found} if found else None
-
-    def revoked(self, held: HeldDelivery) -> Evidence | None:
-        """Why a delivery is not to run, if somebody has revoked it."""
-        if not self._standing.revoked:
-            return None
-        said = said_of(held, self._standing)
-        return None if said is None else evidence_of(said)
 
     def enforce(self) -> None:
         """End what runs and was revoked; called now and then while there is any."""
@@ -157,7 +139,7 @@ class Revoking:
             return
         _log.warning("%s (%s) is killed: it is revoked", held.task_id, held.delivery.type)
         del self._chased[held]
-        self._staff.kill_because_of(executor, held.number, _failure(why.said))
+        self._pool.kill_because_of(executor, held.number, _failure(why.said))
 
 
 def _failure(said: Command) -> Failure:

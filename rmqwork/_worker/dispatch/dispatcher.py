@@ -76,7 +76,7 @@ class Dispatcher(Generic[E]):
         self._loop = asyncio.get_running_loop()
         self.suspects = Quarantine(parts, group_size(slots))
         """Deliveries that run isolated: a process died with them, or their task wants it."""
-        self.stopped = False
+        self._stopped = False
 
     @property
     def seats(self) -> Iterable[Seat[E]]:
@@ -107,9 +107,14 @@ class Dispatcher(Generic[E]):
         self.suspects.add_first(held)
         self.schedule()
 
-    def forget_suspects(self, channel: object) -> None:
-        """Forget the suspects of a channel that has ended."""
+    def forget(self, channel: object) -> None:
+        """Forget what waits of a channel that has ended."""
+        self._ready.forget(channel)
         self.suspects.forget(channel)
+
+    def stop(self) -> None:
+        """Give out nothing more."""
+        self._stopped = True
 
     def add(
         self, executor: E, isolated: bool = False, slots: Mapping[str, int] | None = None
@@ -172,13 +177,13 @@ class Dispatcher(Generic[E]):
 
     def schedule(self) -> None:
         """Give out what can be given at the end of this loop turn."""
-        if not self._scheduled and not self.stopped:
+        if not self._scheduled and not self._stopped:
             self._scheduled = True
             self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         self._scheduled = False
-        if self.stopped:
+        if self._stopped:
             return
         for lane, slots in self._slots.items():
             if slots and self._ready.has(lane):

@@ -26,7 +26,7 @@ _TRIES: Final = 5
 
 
 class Liveness(Protocol):
-    """Whether executors answer; see `rmqwork._worker.processes.liveness.Pulse`."""
+    """Whether executors answer; see `rmqwork._worker.processes.liveness.LivenessCheck`."""
 
     @property
     def alive(self) -> bool:
@@ -45,7 +45,7 @@ class Observed(Protocol):
     last_tick: float
 
     @property
-    def pulse(self) -> Liveness:
+    def liveness(self) -> Liveness:
         """Of its executors."""
         ...
 
@@ -130,9 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _live(self) -> tuple[bool, Mapping[str, Any]]:
         stalled = monotonic() - self.worker.last_tick
-        pulse = self.worker.pulse
-        detail = {"loop_turned_s_ago": round(stalled, 3), "silent_executors": dict(pulse.silent)}
-        return stalled < STALLED and pulse.alive, detail
+        liveness = self.worker.liveness
+        detail = {"loop_turned_s_ago": round(stalled, 3), "silent_executors": dict(liveness.silent)}
+        return stalled < STALLED and liveness.alive, detail
 
     def _detail(self) -> Mapping[str, Any]:
         """What the worker says of itself, which goes on changing meanwhile."""

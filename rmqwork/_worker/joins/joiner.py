@@ -150,7 +150,7 @@ class Joiner:
             ],
             f"rmqwork worker {self._plan.name} (joins)",
         )
-        self._consumption.may_start.set()
+        self._consumption.start()
         self._spawn(self._consume(self._consumption))
         self._spawn(self._tick())
 

@@ -14,6 +14,7 @@ from rmqwork._config.logging import FIELDS, TRACEBACK
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.policy.crash_policy import (
     after_crash,
@@ -34,14 +35,15 @@ _RENEWALS: Final = 10
 _RENEWAL_LOOK: Final = 0.1
 
 
-class Owner(Protocol):
-    """The worker, as far as its staff is concerned."""
-
-    stopping: bool
-    dispatcher: Dispatcher[Executor]
+class Finisher(Protocol):
+    """Takes deliveries that have run."""
 
     def finish(self, held: HeldDelivery, outcome: Outcome | None, crashed: bool = False) -> None:
         """Settle what has run."""
+
+
+class Returned(Protocol):
+    """Takes deliveries that have not run, or are to run again."""
 
     def not_started(self, helds: Sequence[HeldDelivery]) -> None:
         """Deliveries that have not run."""
@@ -57,7 +59,10 @@ class ExecutorPool:
         plan: how many, and the tasks' limits.
         template: forks them.
         new_template: starts another one, should it die.
-        owner: is told what becomes of the deliveries that a dead one had.
+        dispatcher: gives deliveries to executors.
+        outcomes: takes what was running in a dead executor, with the outcome that this is.
+        waiting: takes what a dead executor had and is to run elsewhere.
+        lifecycle: of the worker: at its end, none is replaced.
         clock: seconds that only grow.
     """
 
@@ -66,14 +71,20 @@ class ExecutorPool:
         plan: WorkerSpec,
         template: Template,
         new_template: Callable[[], Template],
-        owner: Owner,
+        dispatcher: Dispatcher[Executor],
+        outcomes: Finisher,
+        waiting: Returned,
+        lifecycle: Lifecycle,
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._clock = clock
         self._plan = plan
         self._new_template = new_template
-        self._owner = owner
+        self._dispatcher = dispatcher
+        self._outcomes = outcomes
+        self._waiting = waiting
+        self._lifecycle = lifecycle
         self._loop = asyncio.get_running_loop()
         self._restarts = Restarts(clock)
         self._isolated = IsolatedExecutors(self._fork_isolated, clock)
@@ -142,7 +153,7 @@ class ExecutorPool:
                 return
 
     def _fork(self) -> None:
-        if self._owner.stopping or len(self._regular()) >= self._plan.processes:
+        if self._lifecycle.stopping or len(self._regular()) >= self._plan.processes:
             return
         if self.template.alive:
             self._fork_one()
@@ -157,19 +168,19 @@ class ExecutorPool:
         return self._fork_one(isolated=True) if self.template.alive else None
 
     def _fork_replacement(self) -> Executor | None:
-        may = self.template.alive and not self._owner.stopping
+        may = self.template.alive and not self._lifecycle.stopping
         return self._fork_one() if may else None
 
     def _retire(self, executor: Executor) -> None:
-        if not self._owner.stopping:
-            self._owner.dispatcher.close_seat(executor)
+        if not self._lifecycle.stopping:
+            self._dispatcher.close_seat(executor)
             executor.exit()
 
     def retire_after_task(self, executor: Executor) -> None:
         """It has run a task that wants a process of its own: it leaves, its children with it."""
         if self._isolated.remove(executor):
             self._used_up.add(executor)
-            self._owner.dispatcher.close_seat(executor)
+            self._dispatcher.close_seat(executor)
             self.template.kill_with_children(executor.id)
             executor.exit()
             self.scale_isolated()
@@ -182,10 +193,10 @@ class ExecutorPool:
         self._used_up.discard(executor)
         condemned = self._condemned.pop(executor, None)
         started = [held for held in helds if held.number in death.unfinished]
-        self._owner.not_started([held for held in helds if held.number not in death.unfinished])
-        if self._owner.stopping:
+        self._waiting.not_started([held for held in helds if held.number not in death.unfinished])
+        if self._lifecycle.stopping:
             for held in started:
-                self._owner.finish(held, None)
+                self._outcomes.finish(held, None)
             return
         if death.pid is None and death.error and not self.template.executors:
             if not self.failure.done():
@@ -214,14 +225,14 @@ class ExecutorPool:
     def _blame(self, started: Sequence[HeldDelivery], death: Death) -> None:
         """One alone is to blame; many run again without others, and nobody pays."""
         if len(started) > 1:
-            self._owner.suspected(started)
+            self._waiting.suspected(started)
             self.scale_isolated()
             return
         [held] = started
         task = self._plan.manifest.tasks[str(held.delivery.type)]
         evidence = crash_evidence(death, death.unfinished[held.number])
         outcome = after_crash(held.attempt, task.max_attempts, evidence)
-        self._owner.finish(held, outcome, crashed=True)
+        self._outcomes.finish(held, outcome, crashed=True)
 
     def kill_because_of(self, executor: Executor, number: int, outcome: Outcome) -> None:
         """Kill an executor because of one task, which has this outcome then; its other tasks run
@@ -234,15 +245,15 @@ class ExecutorPool:
         self, number: int, outcome: Outcome, started: Sequence[HeldDelivery], death: Death
     ) -> None:
         """An executor was killed because of one task."""
-        self._owner.not_started([held for held in started if held.number != number])
+        self._waiting.not_started([held for held in started if held.number != number])
         for held in started:
             if held.number == number:
                 words = death.words.since(death.unfinished[number])
-                self._owner.finish(held, with_words(outcome, words))
+                self._outcomes.finish(held, with_words(outcome, words))
 
     def template_died(self, text: str) -> None:
         """The template is dead, and so are its executors: begin with a new one."""
-        if self._owner.stopping:
+        if self._lifecycle.stopping:
             return
         _log.error("%s; starting another one", text)
         self._loop.create_task(self._renew(), name="rmqwork-template")
@@ -281,15 +292,13 @@ class ExecutorPool:
         """Kill what has run beyond its hard limit; let executors for suspects go or come."""
         if self._limits:
             self._kill_overdue()
-        self.recycling.watch(
-            seat.executor for seat in self._owner.dispatcher.seats if not seat.isolated
-        )
+        self.recycling.watch(seat.executor for seat in self._dispatcher.seats if not seat.isolated)
         self.scale_isolated()
         self._resize()
 
     def _kill_overdue(self) -> None:
         now = self._clock()
-        for seat in list(self._owner.dispatcher.seats):
+        for seat in list(self._dispatcher.seats):
             if seat.executor not in self._condemned:
                 overdue = self._limits.overdue(seat.held, seat.executor.started(), now)
                 for number, outcome in islice(overdue, 1):
@@ -297,4 +306,4 @@ class ExecutorPool:
 
     def scale_isolated(self) -> None:
         """Have as many executors as groups of suspects wait, up to ``-p`` of them; later none."""
-        self._isolated.scale(len(self._owner.dispatcher.suspects), self._plan.processes)
+        self._isolated.scale(len(self._dispatcher.suspects), self._plan.processes)

@@ -92,11 +92,10 @@ class FailureWriter:
         if not failures:
             self._settlement.settle(held, decision)
             return
-        self._settlement.open.add(held)  # a shutdown waits for it
+        self._settlement.keep_open(held)
 
         def written(_: object) -> None:
-            self._settlement.open.discard(held)
-            self._settlement.settle(held, decision)
+            self._settlement.settle_kept(held, decision)
 
         self.keep(failures, self._runs(held, decision)).add_done_callback(written)
 

@@ -18,7 +18,7 @@ from rmqwork._worker.model.held import HeldDelivery, Stage
 from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck
 from rmqwork._worker.policy.unconfirmed import remaining
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
-from rmqwork.types import Publication
+from rmqwork.types import Publication, SettleChannel
 
 _log = logging.getLogger("rmqwork.worker.settling")
 PROOF_INTERVAL: Final = 1.0
@@ -53,10 +53,18 @@ class Settlement:
         self._done = done
         self._loop = asyncio.get_running_loop()
         self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
-        self.unsettled = 0
-        """Outcomes that the broker was, perhaps, not told since it was last consumed from."""
+        self._unsettled = 0
         self.open: set[HeldDelivery] = set()
         """Deliveries whose consequence is not confirmed yet."""
+
+    @property
+    def unsettled(self) -> int:
+        """Outcomes that the broker was, perhaps, not told since it was last consumed from."""
+        return self._unsettled
+
+    def forget_unsettled(self) -> None:
+        """Count anew: all is consumed again, so that what is not settled is delivered again."""
+        self._unsettled = 0
 
     @property
     def dropped_replies(self) -> int:
@@ -81,6 +89,28 @@ class Settlement:
             case Hold():
                 raise TypeError("it keeps its delivery: see rmqwork._worker.partitions")
 
+    def settle_recalled(self, held: HeldDelivery, decision: Decision) -> None:
+        """Carry out, for a redelivery, the decision that was remembered of it."""
+        self._unsettled = max(0, self._unsettled - 1)
+        self.settle(held, decision)
+
+    def keep_open(self, held: HeldDelivery) -> None:
+        """Have a shutdown wait for a delivery whose decision will be carried out soon."""
+        self.open.add(held)
+
+    def settle_kept(self, held: HeldDelivery, decision: Decision) -> None:
+        """Carry out the decision about a delivery that was kept open."""
+        self.open.discard(held)
+        self.settle(held, decision)
+
+    def channel_lost(self, channel: SettleChannel) -> None:
+        """Remember what the end of a channel leaves unproven, and what is under way."""
+        self._unsettled += self._memory.unproven(channel)
+        self._memory.lost(channel)
+        for held in self.open:
+            if held.delivery.channel is channel:
+                self._memory.runs_on(held)
+
     def _ack(self, held: HeldDelivery) -> None:
         held.delivery.channel.ack(held.delivery)
         self._memory.acked(held)
@@ -92,7 +122,7 @@ class Settlement:
             self._memory.finished(held)
         else:
             self._memory.outcome(held, decision)
-            self.unsettled += 1
+            self._unsettled += 1
         self._done(held)
 
     def confirmed(self, held: HeldDelivery) -> None:

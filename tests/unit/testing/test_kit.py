@@ -345,7 +345,7 @@ def test_an_answer_to_a_ping_ends_no_task(app: App, kit: Kit):
     with kit.worker() as worker:
         assert started.wait(30)
         assert worker._worker is not None
-        [executor] = worker._worker.staff.template.executors.values()
+        [executor] = worker._worker.pool.template.executors.values()
         [number] = executor.outstanding
         told = threading.Event()
         events = executor._events

@@ -236,7 +236,7 @@ class WorkerHarness:
         self.worker = Worker(
             plan, as_template, lambda: as_template, self.stopped.set, cast(Any, connector)
         )
-        self.template.events = self.worker
+        self.template.events = self.worker.reports
         self.at_once = asyncio.Event()
         self.code: int | None = None
         self._tags = count(1)
@@ -244,7 +244,7 @@ class WorkerHarness:
         self._taken_over: list[FirstDeliveryRequeue] = []
 
     async def start(self) -> None:
-        self.worker.staff.start()
+        self.worker.pool.start()
         self._tasks = [
             asyncio.create_task(self.worker.consumption.run()),
             asyncio.create_task(self.worker.tick()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -198,6 +199,10 @@ class Surroundings:
             around,
             RedeliveryMemory(),
             around,
+            around,
+            count(100),
+            self.considered.append,
+            self.admitted.append,
             clock=lambda: self.now,
             tenure=(20.0, 20.0),
         )
@@ -212,15 +217,6 @@ class Surroundings:
 
     def serves(self, partition: str) -> bool:
         return self.served
-
-    def next_number(self) -> int:
-        return 100
-
-    def consider(self, held: HeldDelivery) -> None:
-        self.considered.append(held)
-
-    def admit(self, held: HeldDelivery) -> None:
-        self.admitted.append(held)
 
     def remove(self, unwanted: Callable[[HeldDelivery], bool]) -> list[HeldDelivery]:
         return []

@@ -9,6 +9,7 @@ from typing import Any
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.dispatch.ready import Ready
 from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.policy.revocations import Revocations
 from rmqwork.types import Evidence, Failure, Reason
 from tests.unit.fakes import delivery, turns
 
@@ -68,6 +69,7 @@ class ControlHarness:
         self.executor = FakeExecutor()
         self.pool = FakePool()
         self.waiting = WaitingFixture()
+        self.revocations = Revocations()
         self.dispatcher: Dispatcher[Any] = Dispatcher(
             Ready([("high", None), ("low", None)]), {"thread": 5, "async": 5}, lambda *_: None
         )

@@ -29,7 +29,9 @@ def revoking(harness: ControlHarness) -> Revoking:
 
 def make_revoking(harness: ControlHarness, clock: Callable[[], float] = monotonic) -> Revoking:
     pool = cast(Any, harness.pool)
-    return Revoking(shop_spec(), harness.dispatcher, pool, harness.waiting, clock=clock)
+    return Revoking(
+        shop_spec(), harness.dispatcher, pool, harness.waiting, harness.revocations, clock=clock
+    )
 
 
 def revoked(*ids: str, terminate: bool = False) -> ControlState:
@@ -54,14 +56,14 @@ async def test_what_waits_is_refused_and_what_is_not_meant_stays(
 
 async def test_what_comes_later_is_known(revoking: Revoking, harness: ControlHarness) -> None:
     later = harness.held("shop.thread", "thread", "a")
-    assert revoking.revoked(later) is None
+    assert harness.revocations.evidence(later) is None
 
     revoking.adopt(revoked("a"))
 
-    evidence = revoking.revoked(later)
+    evidence = harness.revocations.evidence(later)
     assert evidence is not None
     assert evidence.type == "TaskRevoked"
-    assert revoking.revoked(harness.held("shop.thread", "thread", "b")) is None
+    assert harness.revocations.evidence(harness.held("shop.thread", "thread", "b")) is None
 
 
 async def test_what_an_executor_has_not_started_is_asked_back(

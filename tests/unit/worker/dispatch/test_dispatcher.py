@@ -184,7 +184,7 @@ async def test_a_closed_seat_gets_nothing(harness: DispatcherHarness):
 async def test_after_the_end_nothing_goes_out(harness: DispatcherHarness):
     harness.dispatcher.add("one")
     harness.put(1)
-    harness.dispatcher.stopped = True
+    harness.dispatcher.stop()
 
     await turns(2)
     harness.put(1)
@@ -234,7 +234,7 @@ async def test_suspects_of_a_lost_channel_are_forgotten(harness: DispatcherHarne
     suspects = [held(channel=gone), held(channel=stays), held(channel=gone)]
     harness.dispatcher.suspect(suspects)
 
-    harness.dispatcher.forget_suspects(gone)
+    harness.dispatcher.forget(gone)
     harness.dispatcher.add("alone", isolated=True)
     await turns(2)
 

@@ -23,7 +23,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.last_tick = monotonic()
-        self.pulse = SimpleNamespace(alive=True, silent={})
+        self.liveness = SimpleNamespace(alive=True, silent={})
         self.broken = 0
         self.says: dict[str, Any] = {
             "worker": 'a "b"',
@@ -97,7 +97,7 @@ def test_it_is_not_live_when_the_loop_stands_or_nobody_answers(worker: Fake, por
     assert ask(port, "/livez")[0] == 503
 
     worker.last_tick = monotonic()
-    worker.pulse = SimpleNamespace(alive=False, silent={4711: 61.0})
+    worker.liveness = SimpleNamespace(alive=False, silent={4711: 61.0})
     status, body = ask(port, "/livez")
     assert (status, json.loads(body)["silent_executors"]) == (503, {"4711": 61.0})
 

@@ -16,6 +16,7 @@ from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.dispatch.ready import Ready
 from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.model.options import WorkerOptions
 from rmqwork._worker.model.plan import worker_spec
 from rmqwork._worker.processes.executor import Executor, State
@@ -50,8 +51,6 @@ class FakeTemplate:
 
 
 class FakeOwner:
-    stopping = False
-
     def __init__(self) -> None:
         slots = {"thread": 8, "async": 0}
         self.dispatcher: Dispatcher[Any] = Dispatcher(Ready([("q", None)]), slots, _nothing, 2)
@@ -80,7 +79,14 @@ class ExecutorPoolHarness:
         self.template, self.owner = FakeTemplate(), FakeOwner()
         template = cast(Any, self.template)
         self.staff = ExecutorPool(
-            plan, template, lambda: template, cast(Any, self.owner), clock=clock
+            plan,
+            template,
+            lambda: template,
+            self.owner.dispatcher,
+            self.owner,
+            self.owner,
+            Lifecycle(),
+            clock=clock,
         )
         self.staff.start()
 
