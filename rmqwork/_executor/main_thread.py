@@ -108,14 +108,14 @@ class MainThread:
         """No more comes."""
         self._jobs.put(None)
 
-    def restored(self, run: Callable[..., R], *arguments: Any) -> R:
+    def restored(self, run: Callable[[], R]) -> R:
         """Call a function, and undo what must not reach the next run.
 
         What a handler of a signal raises meanwhile would end the process: it is as if it had come
         before.
         """
         try:
-            return run(*arguments)
+            return run()
         finally:
             while True:
                 try:

@@ -286,8 +286,9 @@ def main() -> int:
     except AppNotLoaded as error:
         sock.sendall(pack([("import-error", error.report)]))
         return EXIT_IMPORT_ERROR
-    if message[0] == "manifest" and (refusal := fork_sockets.refusal(path, connected)):
-        message = ("import-error", refusal)
+    if message[0] == "manifest" and (text := fork_sockets.refusal(path, connected)):
+        sock.sendall(pack([("import-error", text)]))
+        return EXIT_IMPORT_ERROR
     sock.sendall(pack([message]))
     if message[0] != "manifest":
         return EXIT_IMPORT_ERROR

@@ -111,11 +111,14 @@ class TaskThreads:
         context = self._context.copy()
         if self._main is None:
             return context.run(self._run, slot, message)
+
+        def run() -> Outcome:
+            return context.run(self._run, slot, message)
+
         if self._alone_in_main:
-            outcome: Outcome = self._main.restored(context.run, self._run, slot, message)
-            return outcome
-        job = self._main.take(slot, lambda: context.run(self._run, slot, message))
-        return context.run(self._run, slot, message) if job is None else job.outcome()
+            return self._main.restored(run)
+        job = self._main.take(slot, run)
+        return run() if job is None else job.outcome()
 
     def _run(self, slot: int, message: Message) -> Outcome:
         try:
