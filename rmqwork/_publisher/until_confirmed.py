@@ -25,12 +25,12 @@ class Remaining:
 
     Args:
         publications: which.
-        error: why the first of them was not confirmed.
+        errors: why each of them was not confirmed.
         dropped: how many are given up, because nobody can take them any more.
     """
 
     publications: tuple[Publication, ...]
-    error: Exception | None
+    errors: tuple[Exception, ...]
     dropped: int
 
 
@@ -47,8 +47,12 @@ class Purpose(Protocol):
     def confirmed(self) -> None:
         """The broker has all of them that anybody can take."""
 
-    def refused(self, error: Exception | None) -> None:
-        """A try has left something, for this reason; it will be made again after a wait."""
+    def refused(self, rest: Remaining) -> tuple[Publication, ...] | None:
+        """Take note that a try has left something.
+
+        Returns:
+            what is to be published instead of all of that; None: the same again, after a wait.
+        """
 
     def again(self, rest: tuple[Publication, ...]) -> bool:
         """Say, after the wait, whether what is left is to be published."""
@@ -118,8 +122,11 @@ class UntilConfirmed:
         if not rest.publications:
             purpose.confirmed()
             return
-        purpose.refused(rest.error)
-        if isinstance(rest.error, Unroutable):
+        instead = purpose.refused(rest)
+        if instead is not None:
+            self._publish(instead, purpose, 0)
+            return
+        if any(isinstance(error, Unroutable) for error in rest.errors):
             self._declare_again()
         self._loop.call_later(self._pause(failed), self._again, rest, purpose, failed + 1)
 

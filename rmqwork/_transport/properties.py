@@ -95,6 +95,32 @@ def encode(
     return b"".join(pieces)
 
 
+def sendable(headers: Mapping[str, object], most: int) -> tuple[dict[str, object], list[str]]:
+    """Sort out which headers of a message can be sent again.
+
+    Args:
+        headers: of a message that has come, those first that matter most.
+        most: bytes that they may come to.
+
+    Returns:
+        those that can, and the names of the others.
+    """
+    kept: dict[str, object] = {}
+    others: list[str] = []
+    for name, value in headers.items():
+        try:
+            size = len(_short("the name of a header", name)) + len(_value(name, value))
+        except (CannotEncode, RecursionError):
+            others.append(name)
+            continue
+        if size <= most:
+            most -= size
+            kept[name] = value
+        else:
+            others.append(name)
+    return kept, others
+
+
 def encode_properties(publication: Publication, headers: Mapping[str, object]) -> bytes:
     """Encode the properties of a publication.
 

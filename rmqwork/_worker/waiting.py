@@ -11,8 +11,9 @@ from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.partitions import PartitionRunner
+from rmqwork._worker.policy.copies import again
 from rmqwork._worker.policy.crash_policy import delivery_count, hand_back_counts
-from rmqwork._worker.policy.decide import HandBack, PublishThenAck, again
+from rmqwork._worker.policy.decide import HandBack, PublishThenAck
 from rmqwork._worker.policy.revocations import Revocations
 from rmqwork._worker.policy.triage import Triage
 from rmqwork._worker.processes.executor import Executor

@@ -112,7 +112,7 @@ class Worker:
 
         # what is settled
         self.settlement = Settlement(
-            self.publisher, memory, self.flow.settled, self.consumption.repair
+            self.publisher, memory, self.flow.settled, self.consumption.repair, host=plan.name
         )
         self.failures = FailureWriter(plan, self.settlement)
         backlog = Backlog(self.ready, self.dispatcher.suspects, self.switches)

@@ -70,8 +70,10 @@ def read(text: str) -> Workflow:
     if raw[:1] != "[" or raw[-1:] != "]":
         raise ValueError('its "then" is no array')
     expires = members.get("expires_at")
+    if type(members["id"]) is not str:
+        raise ValueError("its id is no text")
     return Workflow(
-        str(members["id"]),
+        members["id"],
         raw[1:-1].strip(),
         _nodes(members.get("link")),
         _nodes(members.get("link_error")),
@@ -115,7 +117,7 @@ def detach(headers: Mapping[str, object], body: bytes) -> tuple[Workflow, bytes]
         if header.startswith("{"):
             return read(header), body
         return _unwrap(body.decode())
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidMessage(
             f"the workflow in its {names.WORKFLOW} header or its body cannot be read: {why}"
@@ -138,5 +140,5 @@ def workflow_id(headers: Mapping[str, object]) -> str | None:
         return header if isinstance(header, str) else None
     try:
         return read(header).id
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return None

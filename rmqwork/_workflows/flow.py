@@ -27,6 +27,16 @@ from rmqwork._workflows.document import Node, Workflow, attach
 from rmqwork.types import Publication
 
 _MISSING: Final = b"null"
+CANNOT_GO_ON: Final = (
+    TooLarge,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What is raised where a workflow is not what it should be: its frames are foreign."""
 
 
 @dataclass(frozen=True, slots=True)

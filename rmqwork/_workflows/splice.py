@@ -23,8 +23,10 @@ def dump(value: object) -> str:
     return _encoder.encode(value)
 
 
+MAX_UNPACKED: Final = 16 << 20
+"""Bytes that packed frames come to at most, unless a limit is given."""
+MAX_FRAMES: Final = 100_000
 _BLOCK: Final = 32
-_UNPACKED_MOST: Final = 64 << 20
 
 
 def packed_frames_of(items: Sequence[object]) -> str:
@@ -32,16 +34,25 @@ def packed_frames_of(items: Sequence[object]) -> str:
     if len(items) <= 2 * _BLOCK:
         return frames_of(items)
     blocks = [items[at : at + _BLOCK] for at in range(_BLOCK, len(items), _BLOCK)]
-    return frames_of([*items[:_BLOCK], *({"packed": _pack(frames_of(one))} for one in blocks)])
+    packed = ",".join(_packed(frames_of(block)) for block in blocks)
+    return before(frames_of(items[:_BLOCK]), packed)
 
 
-def _pack(frames: str) -> str:
-    return base64.b64encode(zlib.compress(frames.encode())).decode()
+def _packed(frames: str) -> str:
+    """A frame that stands for others; those that nobody would open stay as they are."""
+    if len(frames) > MAX_UNPACKED:
+        return frames
+    return dump({"packed": base64.b64encode(zlib.compress(frames.encode())).decode()})
 
 
-def _unpack(packed: str) -> str:
+def _unpack(packed: object, limit: int) -> str:
+    if type(packed) is not str:
+        raise ValueError("packed frames are no text")
     try:
-        opened = zlib.decompressobj().decompress(base64.b64decode(packed), _UNPACKED_MOST)
+        opener = zlib.decompressobj()
+        opened = opener.decompress(base64.b64decode(packed), limit)
+        if opener.unconsumed_tail:
+            raise ValueError(f"packed frames come to more than {limit:,} bytes")
     except zlib.error as error:
         raise ValueError(f"packed frames cannot be opened: {error}") from error
     return opened.decode()
@@ -52,12 +63,17 @@ def frames_of(items: Iterable[object]) -> str:
     return dump(list(items))[1:-1]
 
 
-def first(frames: str) -> tuple[Any, str]:
+def first(frames: str, limit: int = MAX_UNPACKED) -> tuple[Any, str]:
     """The first frame, and the text of the others.
+
+    Args:
+        frames: the text.
+        limit: bytes that packed frames may come to.
 
     Raises:
         ValueError: the text is not one of frames.
     """
+    packed = False
     while True:
         value, end = _decoder.raw_decode(frames)
         rest = frames[end + 1 :]
@@ -65,7 +81,10 @@ def first(frames: str) -> tuple[Any, str]:
             raise ValueError(f"a comma is missing at character {end}")
         if type(value) is not dict or "packed" not in value:
             return value, rest
-        frames = before(_unpack(value["packed"]), rest)
+        if packed:
+            raise ValueError("packed frames begin with packed frames")
+        packed = True
+        frames = before(_unpack(value["packed"], limit), rest)
 
 
 def before(items: str, frames: str) -> str:
@@ -73,15 +92,26 @@ def before(items: str, frames: str) -> str:
     return f"{items},{frames}" if items and frames else items or frames
 
 
-def items_of(frames: str) -> list[Any]:
-    """All frames, read."""
-    items = json.loads(f"[{frames}]")
+def items_of(frames: str, limit: int = MAX_UNPACKED) -> list[Any]:
+    """All frames, read.
+
+    Args:
+        frames: the text.
+        limit: bytes that all packed frames in it may come to.
+
+    Raises:
+        ValueError: the text is not one of frames, or there are too many.
+    """
     found: list[Any] = []
-    for item in items:
+    for item in json.loads(f"[{frames}]"):
         if type(item) is dict and "packed" in item:
-            found += items_of(_unpack(item["packed"]))
+            opened = _unpack(item["packed"], limit)
+            limit -= len(opened)
+            found += json.loads(f"[{opened}]")
         else:
             found.append(item)
+        if len(found) > MAX_FRAMES:
+            raise ValueError(f"more than {MAX_FRAMES:,} frames")
     return found
 
 

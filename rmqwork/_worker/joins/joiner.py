@@ -18,7 +18,7 @@ from rmqwork._messages import headers as names
 from rmqwork._messages.ids import uuid7
 from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.publisher import Publisher
-from rmqwork._publisher.until_confirmed import UntilConfirmed
+from rmqwork._publisher.until_confirmed import Remaining, UntilConfirmed
 from rmqwork._topology import join_queues
 from rmqwork._transport.port import Connector, ConsumeChannel
 from rmqwork._transport.reconnecting import backoff
@@ -66,9 +66,9 @@ class _Following:
         """Go on."""
         self._then()
 
-    def refused(self, error: Exception | None) -> None:
+    def refused(self, rest: Remaining) -> None:
         """Keep the join's messages."""
-        _log.error("a join keeps its messages, what follows is not taken: %s", error)
+        _log.error("a join keeps its messages, what follows is not taken: %s", rest.errors[0])
 
     def again(self, rest: tuple[Publication, ...]) -> bool:
         """Try for as long as it takes."""

@@ -11,6 +11,8 @@ from rmqwork._results import record
 from rmqwork._workflows import flow, splice
 from rmqwork._workflows.context import MAX_SIZE, WorkflowContext
 from rmqwork._workflows.document import ENVELOPE, Workflow, detach
+from rmqwork._workflows.nodes import check_frame, check_workflow
+from rmqwork.errors import InvalidMessage
 from rmqwork.types import Delivery, Evidence, Publication, Reason
 
 _MESSAGE_MOST: Final = 4000
@@ -44,7 +46,13 @@ def carried(delivery: Delivery, max_size: int = MAX_SIZE) -> Carried | None:
         InvalidMessage: it cannot be read.
     """
     found = detach(delivery.headers, delivery.body)
-    return None if found is None else Carried(*found, max_size)
+    if found is None:
+        return None
+    try:
+        check_workflow(found[0], max_size)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage(f"the workflow that it carries cannot go on: {error}") from error
+    return Carried(*found, max_size)
 
 
 def users_part(delivery: Delivery) -> tuple[dict[str, object] | None, str | None]:
@@ -83,6 +91,7 @@ def after_replacement(
         last = last["chain"][-1]
     if "key" not in last:
         last |= {"exchange": "", "key": home}
+    check_frame(given)
     if carried is None:
         alone = WorkflowContext(task_id, time(), delivery.reply_to, delivery.app_id)
         return flow.replaced(Workflow(task_id), given, alone)

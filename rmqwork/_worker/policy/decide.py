@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from time import time
 from typing import Final
 
 from rmqwork._messages import headers as names
 from rmqwork._messages.history import HISTORY, AttemptRecord, append, summary, utc_now
 from rmqwork._results import record
-from rmqwork._topology.delays import DUE_HEADER
-from rmqwork._topology.topology import RETURN_EXCHANGE, dead_letter_queue, suspects_queue
 from rmqwork._worker.model.held import HeldDelivery, number_header
 from rmqwork._worker.model.workflow import (
     Carried,
@@ -25,7 +22,10 @@ from rmqwork._worker.model.workflow import (
     after_success,
     never_ran,
 )
-from rmqwork._workflows.context import TooLarge
+from rmqwork._worker.policy.copies import again, dead_letter
+from rmqwork._worker.policy.task_log import report
+from rmqwork._workflows.flow import CANNOT_GO_ON
+from rmqwork.errors import InvalidMessage
 from rmqwork.types import (
     Evidence,
     Failure,
@@ -38,9 +38,6 @@ from rmqwork.types import (
 )
 
 _log = logging.getLogger("rmqwork.worker.settling")
-_MESSAGE_BYTES: Final = 4 << 10
-_TRACEBACK_BYTES: Final = 24 << 10
-_FOREIGN_BYTES: Final = 64 << 10
 _UNKNOWN_STEPS: Final = 20
 _UNKNOWN_WAIT: Final = (0.5, 10.0)
 
@@ -153,7 +150,7 @@ def _move_on(held: HeldDelivery, carried: Carried, outcome: Success, host: str) 
             lost = record.read(outcome.result or b"").evidence
             return _give_up(held, Reason.FAILED, lost, host, answer)
         following = after_success(carried, held.delivery, value)
-    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+    except CANNOT_GO_ON as error:
         text = f"the task succeeded, but its workflow cannot go on: {error}"
         return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host, answer)
     following += answer
@@ -164,7 +161,7 @@ def _put_in_place(held: HeldDelivery, node: bytes, host: str) -> Decision:
     """A task has replaced itself."""
     try:
         following = after_replacement(held.carried, held.delivery, held.task_id, node, held.home)
-    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+    except CANNOT_GO_ON as error:
         text = f"what the task put in its place cannot be started: {error}"
         return _give_up(held, Reason.FAILED, Evidence(type(error).__name__, text), host)
     return PublishThenAck(following[0], tuple(following[1:])) if following else Ack()
@@ -188,12 +185,31 @@ def _give_up(
         broken = after_failure(
             held.carried, held.delivery, held.task_id, held.attempt, reason, evidence
         )
-    except (TooLarge, ValueError, TypeError, LookupError, AttributeError) as error:
+    except CANNOT_GO_ON as error:
         _log.error("%s: its workflow ends here, and cannot be read: %s", held.task_id, error)
         return PublishThenAck(letter, answer)
     answers = never_ran(broken, reply_to, reason, evidence)
     following = (*broken.publications, *answer, *answers)
     return PublishThenAck(letter, following, tuple(broken.never), broken.runs)
+
+
+def stranded(
+    held: HeldDelivery, error: Exception, host: str, *, alone: bool = False
+) -> PublishThenAck:
+    """The dead letter of a delivery whose next step can never be published.
+
+    Args:
+        held: the delivery.
+        error: why the step was not taken.
+        host: this worker's name.
+        alone: without what its workflow would do next, which could not be published either.
+    """
+    reason = Reason.INVALID_MESSAGE if isinstance(error, InvalidMessage) else Reason.FAILED
+    evidence = Evidence(type(error).__name__, f"its workflow cannot go on: {error}")
+    report(held, Failure(0.0, reason, evidence))
+    if alone:
+        return PublishThenAck(dead_letter(held, reason, evidence, host))
+    return _give_up(held, reason, evidence, host)
 
 
 def reply(held: HeldDelivery, body: bytes) -> tuple[Publication, ...]:
@@ -218,94 +234,3 @@ def reply(held: HeldDelivery, body: bytes) -> tuple[Publication, ...]:
 def is_reply(publication: Publication) -> bool:
     """Whether a publication may be dropped when nobody is there to take it."""
     return publication.type == record.REPLY
-
-
-def again(
-    held: HeldDelivery, delay: float, changed: dict[str, object], back_to: str | None = None
-) -> Publication:
-    """The same message once more, after a delay in seconds; ``back_to`` None = for its queue."""
-    headers = {**_origin(held), **names.may_travel(held.delivery.headers), **changed}
-    due = time() + delay if delay > 0 else None
-    return _copy(held, RETURN_EXCHANGE, back_to or held.queue, headers, due)
-
-
-def move_to_suspects(held: HeldDelivery) -> Publication:
-    """The same message for the queue of those that run isolated."""
-    headers = {**_origin(held), **names.may_travel(held.delivery.headers)}
-    return _copy(held, "", suspects_queue(held.queue), headers, None)
-
-
-def dead_letter(held: HeldDelivery, reason: Reason, evidence: Evidence, host: str) -> Publication:
-    """The message for its dead-letter queue, body untouched, with the evidence in its headers."""
-    foreign = names.may_travel(held.delivery.headers)
-    if _size(foreign) > _FOREIGN_BYTES:
-        foreign = {key: value for key, value in foreign.items() if key.startswith("rmqwork-")}
-    headers = {
-        **_origin(held),
-        **foreign,
-        names.ATTEMPT: held.attempt,
-        names.HOST: host,
-        names.ERROR_REASON: reason.value,
-        names.ERROR_TYPE: cut(evidence.type, 200),
-        names.ERROR_MESSAGE: cut(evidence.message, _MESSAGE_BYTES),
-        names.ERROR_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-    if evidence.traceback:
-        headers[names.ERROR_TRACEBACK] = cut_front(evidence.traceback, _TRACEBACK_BYTES)
-    headers.update(evidence.facts)
-    return _copy(held, "", dead_letter_queue(held.queue), headers, None)
-
-
-def slim(publication: Publication) -> Publication:
-    """The same without foreign headers and without its traceback, for when it cannot be sent."""
-    kept = {
-        key: value
-        for key, value in publication.headers.items()
-        if key.startswith("rmqwork-") and key != names.ERROR_TRACEBACK
-    }
-    return replace(publication, headers=kept)
-
-
-def cut(text: str, size: int) -> str:
-    """A text of at most ``size`` bytes in UTF-8; what is cut off at its end is said."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= size:
-        return data.decode()
-    return data[: size - 4].decode("utf-8", "ignore") + " …"
-
-
-def cut_front(text: str, size: int) -> str:
-    """Likewise, with the end kept: the last frames of a traceback tell most."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= size:
-        return data.decode()
-    return "… " + data[-(size - 4) :].decode("utf-8", "ignore")
-
-
-def _origin(held: HeldDelivery) -> dict[str, object]:
-    """Where the message was first published; what earlier attempts noted goes over it."""
-    delivery = held.delivery
-    return {
-        # a delayed first publish comes from a delay queue, and names the exchange that it was for
-        names.EXCHANGE: delivery.headers.get(DUE_HEADER, delivery.exchange),
-        names.ROUTING_KEY: delivery.routing_key,
-        names.QUEUE: held.home,
-    }
-
-
-def _size(headers: dict[str, object]) -> int:
-    return sum(
-        len(key) + len(str(value).encode("utf-8", "replace")) for key, value in headers.items()
-    )
-
-
-def _copy(
-    held: HeldDelivery,
-    exchange: str,
-    routing_key: str,
-    headers: dict[str, object],
-    due: float | None,
-) -> Publication:
-    return Publication.copy_of(
-        held.delivery, exchange, routing_key, message_id=held.task_id, headers=headers, due=due
-    )

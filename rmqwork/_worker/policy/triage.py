@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable
 
 from rmqwork._messages import headers as names
+from rmqwork._messages.header_checks import wrong_header
 from rmqwork._topology.topology import suspects_queue
 from rmqwork._worker.model.held import HeldDelivery, expired, number_header
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.model.workflow import carried
+from rmqwork._worker.policy.copies import move_to_suspects
 from rmqwork._worker.policy.crash_policy import (
     delivery_count,
     died_alone,
@@ -17,13 +19,7 @@ from rmqwork._worker.policy.crash_policy import (
     is_suspect,
     is_suspect_in_place,
 )
-from rmqwork._worker.policy.decide import (
-    Decision,
-    PublishThenAck,
-    decide,
-    move_to_suspects,
-    unknown_task,
-)
+from rmqwork._worker.policy.decide import Decision, PublishThenAck, decide, unknown_task
 from rmqwork._worker.policy.task_log import report
 from rmqwork.errors import InvalidMessage
 from rmqwork.types import Evidence, Failure, Reason
@@ -52,10 +48,15 @@ class Triage:
 
     def decide(self, held: HeldDelivery) -> Decision | None:
         """What is decided without running the task; None = it is to run."""
-        if names.WORKFLOW in held.delivery.headers:
-            refused = self._carried(held)
-            if refused is not None:
-                return refused
+        headers = held.delivery.headers
+        if headers:
+            wrong = wrong_header(headers)
+            if wrong is not None:
+                return self.refused(held, Reason.INVALID_MESSAGE, Evidence("InvalidMessage", wrong))
+            if names.WORKFLOW in headers:
+                refused = self._carried(held)
+                if refused is not None:
+                    return refused
         return self._unfit(held) or self._suspicion(held)
 
     def _carried(self, held: HeldDelivery) -> Decision | None:

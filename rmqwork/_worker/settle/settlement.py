@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final
 
-from rmqwork._publisher.until_confirmed import Submitter, UntilConfirmed
+from rmqwork._publisher.until_confirmed import Remaining, Submitter, UntilConfirmed
 from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.model.held import HeldDelivery, Stage
-from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck
-from rmqwork._worker.policy.unconfirmed import remaining
+from rmqwork._worker.policy.copies import is_copy
+from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck, stranded
+from rmqwork._worker.policy.unconfirmed import is_hopeless, remaining
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork.types import Publication, SettleChannel
 
 _log = logging.getLogger("rmqwork.worker.settling")
+PATIENCE: Final = 30.0
+"""Seconds for which a next step that has nowhere to go is tried again."""
 PROOF_INTERVAL: Final = 1.0
 """Seconds between two looks at whether acks have arrived."""
 
@@ -33,7 +37,9 @@ class Settlement:
         memory: of what could not be settled.
         done: called when a delivery is out of this worker's hands.
         repair: declares the topology again, when a consequence has nowhere to go.
+        host: this worker's name, for the evidence.
         pause: seconds to wait after a consequence was refused so many times.
+        patience: seconds for which a next step that has nowhere to go is tried again.
         proof_interval: seconds between two looks at whether acks have arrived.
     """
 
@@ -44,9 +50,13 @@ class Settlement:
         done: Callable[[HeldDelivery], None],
         repair: Callable[[], Awaitable[None]],
         *,
+        host: str = "",
         pause: Callable[[int], float] = backoff,
+        patience: float = PATIENCE,
         proof_interval: float = PROOF_INTERVAL,
     ) -> None:
+        self.host = host
+        self.patience = patience
         self._proof_interval = proof_interval
         self._publishing = UntilConfirmed(publisher, remaining, repair, pause=pause)
         self._memory = memory
@@ -181,21 +191,32 @@ class Settlement:
 class _Consequence:
     """What a delivery's outcome has published, before its ack."""
 
-    __slots__ = ("_held", "_settlement")
+    __slots__ = ("_begun", "_given_up", "_held", "_settlement")
 
     def __init__(self, settlement: Settlement, held: HeldDelivery) -> None:
         self._settlement = settlement
         self._held = held
+        self._begun = monotonic()
+        self._given_up = False
 
     def confirmed(self) -> None:
         """The delivery may be acked."""
         self._settlement.confirmed(self._held)
 
-    def refused(self, error: Exception | None) -> None:
-        """The delivery is kept."""
+    def refused(self, rest: Remaining) -> tuple[Publication, ...] | None:
+        """Keep the delivery; where its next step can never be taken, dead-letter it instead."""
+        late = monotonic() - self._begun >= self._settlement.patience
+        for publication, error in zip(rest.publications, rest.errors, strict=True):
+            if not is_copy(self._held, publication) and is_hopeless(error, late=late):
+                alone, self._given_up = self._given_up, True
+                decision = stranded(self._held, error, self._settlement.host, alone=alone)
+                return decision.publications
         _log.error(
-            "%s keeps its delivery, its next step is not taken: %s", self._held.task_id, error
+            "%s keeps its delivery, its next step is not taken: %s",
+            self._held.task_id,
+            rest.errors[0],
         )
+        return None
 
     def again(self, rest: tuple[Publication, ...]) -> bool:
         """Go on, if the delivery can still be acked."""

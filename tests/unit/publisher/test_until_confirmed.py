@@ -40,12 +40,14 @@ class Purpose:
         self.errors: list[Exception | None] = []
         self.rests: list[list[str]] = []
         self.goes_on = True
+        self.instead: tuple[Publication, ...] | None = None
 
     def confirmed(self) -> None:
         self.confirmations += 1
 
-    def refused(self, error: Exception | None) -> None:
-        self.errors.append(error)
+    def refused(self, rest: Remaining) -> tuple[Publication, ...] | None:
+        self.errors.append(rest.errors[0])
+        return self.instead
 
     def again(self, rest: tuple[Publication, ...]) -> bool:
         self.rests.append([one.message_id for one in rest])
@@ -58,8 +60,8 @@ def rest(publications: Sequence[Publication], errors: Sequence[Exception | None]
         (one, error) for one, error in zip(publications, errors, strict=True) if error is not None
     ]
     kept = [(one, error) for one, error in left if one.message_id != "optional"]
-    first = kept[0][1] if kept else None
-    return Remaining(tuple(one for one, _ in kept), first, len(left) - len(kept))
+    errors = tuple(error for _, error in kept)
+    return Remaining(tuple(one for one, _ in kept), errors, len(left) - len(kept))
 
 
 class Harness:

@@ -15,6 +15,7 @@ from rmqwork._worker.processes.delivering import _message
 from rmqwork._workflows.context import MAX_SIZE
 from rmqwork._workflows.flow import launch
 from rmqwork._workflows.splice import dump
+from rmqwork.errors import InvalidMessage
 from rmqwork.types import Evidence, Failure, Reason, Replaced, RetryOutcome, Success
 from tests.unit.fakes import delivery
 from tests.unit.workflows.nodes import CARRY, body, ids, task
@@ -117,12 +118,18 @@ def test_a_value_that_makes_the_next_message_too_large_does_so_too():
 
 def test_a_workflow_that_was_broken_by_hand_is_a_dead_letter_and_not_lost():
     document = '{"id":"wf","then":[{"task":]}'
+    with pytest.raises(InvalidMessage, match="cannot go on"):
+        carried(delivery(headers={names.WORKFLOW: document}))
+
+
+def test_a_workflow_that_breaks_later_ends_in_the_dead_letter_of_the_step_before():
+    step = '{"task":"b","id":"b","exchange":"","key":"q"}'
+    document = f'{{"id":"wf","then":[{{"link":[{step}]}},{step},garbage]}}'
     found = delivery(headers={names.WORKFLOW: document})
     one = HeldDelivery(1, found, "q", "id-1", 1, carried=carried(found))
-    for outcome in (success(), FAILURE):
-        (letter,) = following(decide(one, outcome, "host"))
-        assert letter.headers[names.ERROR_REASON] == "failed"
-        assert letter.headers[names.WORKFLOW] == document
+    (letter,) = following(decide(one, FAILURE, "host"))
+    assert letter.headers[names.ERROR_REASON] == "failed"
+    assert letter.headers[names.WORKFLOW] == document
 
 
 def test_what_replaces_a_task_is_started_with_all_that_came_after_it():

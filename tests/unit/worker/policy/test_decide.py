@@ -6,24 +6,11 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rmqwork._topology.topology import RETURN_EXCHANGE
-from rmqwork._transport.properties import encode
 from rmqwork._worker.model.held import HeldDelivery
-from rmqwork._worker.policy.decide import (
-    Ack,
-    PublishThenAck,
-    again,
-    cut,
-    cut_front,
-    dead_letter,
-    decide,
-    move_to_suspects,
-    slim,
-    unknown_task,
-)
+from rmqwork._worker.policy.copies import dead_letter
+from rmqwork._worker.policy.decide import Ack, PublishThenAck, decide, unknown_task
 from rmqwork.types import Evidence, Failure, Publication, Reason, RetryOutcome, Success
 from tests.unit.fakes import delivery
 
@@ -39,19 +26,6 @@ def held(attempt: int = 1, queue: str = "q", **given: object) -> HeldDelivery:
 def publication_of(decision: object) -> Publication:
     assert isinstance(decision, PublishThenAck)
     return decision.publication
-
-
-def size(publication: Publication) -> int:
-    """Bytes of the header frame."""
-    return 20 + len(
-        encode(
-            headers=publication.headers,
-            priority=publication.priority,
-            timestamp=publication.timestamp,
-            message_id=publication.message_id,
-            type=publication.type,
-        )
-    )
 
 
 def test_a_success_is_acked():
@@ -129,107 +103,6 @@ def test_without_a_traceback_there_is_no_header_for_one():
     sent = dead_letter(held(), Reason.EXPIRED, Evidence("Expired", "late"), "host")
 
     assert "rmqwork-error-traceback" not in sent.headers
-
-
-def test_where_a_message_began_is_kept_through_all_attempts():
-    first = again(held(exchange="events", routing_key="order.new"), 1, {"rmqwork-attempt": 2})
-    second = held(attempt=2, exchange="rmqwork.delay.v1.00", routing_key="q", headers=first.headers)
-
-    letter = dead_letter(second, Reason.FAILED, EVIDENCE, "host")
-
-    assert letter.headers["rmqwork-exchange"] == "events"
-    assert letter.headers["rmqwork-routing-key"] == "order.new"
-    assert letter.headers["rmqwork-attempt"] == 2
-
-
-def test_a_delayed_first_publish_began_at_its_own_exchange():
-    one = held(exchange="rmqwork.delay.v1.00", headers={"rmqwork-due": "events"})
-
-    assert dead_letter(one, Reason.FAILED, EVIDENCE, "h").headers["rmqwork-exchange"] == "events"
-    assert "rmqwork-due" not in again(one, 1, {}).headers
-
-
-def test_a_message_without_an_id_gets_the_one_that_was_made_up():
-    sent = dead_letter(held(message_id=None), Reason.FAILED, EVIDENCE, "host")
-
-    assert sent.message_id == "made-up"
-
-
-def test_a_suspect_is_moved_as_it_is():
-    one = held(attempt=2, headers={"rmqwork-attempt": 2, "mine": 1, "x-delivery-count": 2})
-
-    sent = move_to_suspects(one)
-
-    assert (sent.exchange, sent.routing_key, sent.due) == ("", "q.suspects", None)
-    assert sent.headers["rmqwork-attempt"] == 2
-    assert sent.headers["mine"] == 1
-    assert "x-delivery-count" not in sent.headers
-
-
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        {},
-        {"big": "x" * 130_000},
-        {"big": "漢" * 43_000},
-        {f"h{n}": "ü" * 100 for n in range(600)},
-        {"deep": {"list": ["x" * 1000] * 100}},
-        {"fraction": 1.5, "bytes": bytes(60_000)},
-    ],
-    ids=["none", "ascii", "utf-8", "many", "deep", "bytes"],
-)
-def test_a_dead_letter_fits_a_frame(foreign: dict[str, object]):
-    evidence = Evidence("T" * 9999, "漢" * 99_999, "é" * 999_999)
-
-    sent = dead_letter(held(headers=foreign), Reason.FAILED, evidence, "h" * 64)
-
-    assert size(sent) <= FRAME
-    assert sent.headers["rmqwork-error-reason"] == "failed"
-
-
-def test_small_foreign_headers_are_kept():
-    sent = dead_letter(held(headers={"mine": {"a": [1]}}), Reason.FAILED, EVIDENCE, "host")
-
-    assert sent.headers["mine"] == {"a": [1]}
-
-
-def test_slim_keeps_what_tells_and_drops_what_may_not_fit():
-    sent = dead_letter(held(headers={"mine": 1}), Reason.FAILED, EVIDENCE, "host")
-
-    thin = slim(sent)
-
-    assert "mine" not in thin.headers
-    assert "rmqwork-error-traceback" not in thin.headers
-    assert thin.headers["rmqwork-error-message"] == "it broke"
-    assert thin.body == sent.body
-
-
-@given(st.text(), st.integers(4, 200))
-def test_cut_texts_are_small_enough_and_begin_as_they_did(text: str, most: int):
-    whole = text.encode("utf-8", "replace").decode()
-
-    short = cut(text, most)
-
-    assert len(short.encode()) <= most
-    if len(whole.encode()) <= most:
-        assert short == whole
-    else:
-        assert short.endswith(" …")
-        assert whole.startswith(short[:-2])
-
-
-@given(st.text(), st.integers(5, 200))
-def test_texts_cut_in_front_end_as_they_did(text: str, most: int):
-    whole = text.encode("utf-8", "replace").decode()
-
-    short = cut_front(text, most)
-
-    assert len(short.encode()) <= most
-    if len(whole.encode()) <= most:
-        assert short == whole
-    else:
-        assert short.startswith("… ")
-        assert whole.endswith(short[2:])
 
 
 # ── unknown tasks ─────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rmqwork._worker.model.held import HeldDelivery
-from rmqwork._worker.policy.decide import Ack, PublishThenAck, again
+from rmqwork._worker.policy.copies import again
+from rmqwork._worker.policy.decide import Ack, PublishThenAck
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from tests.unit.fakes import FakeConsumeChannel, delivery
 

@@ -118,7 +118,9 @@ async def test_the_letter_is_never_dropped_with_the_reply(harness: RepliesHarnes
     harness.settlement.settle(held, decide(held, FAILURE, "host"))
     harness.publisher.batches[-1].end(InvalidMessage("a header does not fit"))
     await auntil(lambda: len(harness.publisher.batches) == 2)
-    (letter,) = harness.publisher.publications()
+    letter, reply = harness.publisher.publications()
     assert not is_reply(letter)
-    assert harness.channel.log == []
+    assert is_reply(reply)
+    harness.publisher.answer(None, Unroutable("nobody is there"))
+    assert harness.channel.log == [("ack", 1)]
     assert harness.settlement.dropped_replies == 1

@@ -9,11 +9,12 @@ import pytest
 
 from rmqwork._publisher.batch import Batch
 from rmqwork._worker.model.held import HeldDelivery, Stage
-from rmqwork._worker.policy.decide import Ack, HandBack, PublishThenAck, again
+from rmqwork._worker.policy.copies import again, dead_letter
+from rmqwork._worker.policy.decide import Ack, HandBack, PublishThenAck
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
 from rmqwork._worker.settle.settlement import PROOF_INTERVAL, Settlement
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, InvalidMessage, Nacked, Unroutable
-from rmqwork.types import Publication
+from rmqwork.types import Evidence, Publication, Reason
 from tests.unit.fakes import FakeConsumeChannel, delivery, turns
 from tests.waiting import auntil
 
@@ -180,6 +181,50 @@ async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(harness: Set
     await auntil(lambda: len(harness.publisher.batches) == 2)
     assert "strange" not in harness.publisher.sent[1].headers
     assert harness.publisher.sent[1].headers["rmqwork-attempt"] == 2
+
+
+async def test_a_step_that_can_never_be_sent_makes_a_dead_letter(harness: SettlementHarness):
+    held = harness.held()
+    step = Publication("x", "k" * 300, b"{}", "next", "shop.next")
+    harness.settlement.settle(held, PublishThenAck(step))
+
+    harness.publisher.answer(InvalidMessage("its route is too long"))
+
+    letter = harness.publisher.sent[-1]
+    assert letter.routing_key == "q.dlq"
+    assert letter.headers["rmqwork-error-reason"] == "invalid-message"
+    assert "its route is too long" in str(letter.headers["rmqwork-error-message"])
+    harness.publisher.answer()
+    assert harness.channel.log == [("ack", 1)]
+
+
+async def test_a_step_without_a_queue_is_given_up_after_a_while(harness: SettlementHarness):
+    held = harness.held()
+    step = Publication("x", "k", b"{}", "next", "shop.next")
+    harness.settlement.settle(held, PublishThenAck(step))
+    harness.publisher.answer(Unroutable("no queue"))
+    await auntil(lambda: len(harness.publisher.batches) == 2)
+    assert harness.publisher.sent[-1] == step
+
+    harness.settlement.patience = 0.0
+    harness.publisher.answer(Unroutable("no queue"))
+
+    letter = harness.publisher.sent[-1]
+    assert (letter.routing_key, letter.headers["rmqwork-error-reason"]) == ("q.dlq", "failed")
+
+
+async def test_a_dead_letter_without_a_queue_is_never_given_up(harness: SettlementHarness):
+    harness.settlement.patience = 0.0
+    held = harness.held()
+    letter = dead_letter(held, Reason.FAILED, Evidence("E", "text"), "host")
+    harness.settlement.settle(held, PublishThenAck(letter))
+
+    for count in (2, 3, 4):
+        harness.publisher.answer(Unroutable("no queue"))
+        await auntil(lambda count=count: len(harness.publisher.batches) == count)
+
+    assert harness.publisher.sent[-1] == letter
+    assert harness.channel.log == []
 
 
 # ── the channel is gone ───────────────────────────────────────────────────────────────────────
