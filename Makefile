@@ -1,5 +1,6 @@
 # make demo    a realistic load on a real RabbitMQ, with faults, and a ledger at the end
 # make chaos   things are broken under load; a ledger tells what became of each message
+# make hostile hostile messages among good ones: nothing may stop a worker
 # make test    everything that is checked: format, lint, import contract, types, our tests
 # make check   the same without the tests that need a broker (seconds)
 # make containers  the image, its workers and Compose with real containers (a minute)
@@ -27,7 +28,7 @@ INSTALLED := $(VENV)/.installed
 
 # One thing after the other: what is installed comes first.
 .NOTPARALLEL:
-.PHONY: help demo chaos test check containers test-3.13 bare cluster bench compare lint contract types \
+.PHONY: help demo chaos hostile test check containers test-3.13 bare cluster bench compare lint contract types \
 	pytest format venv docs clean setup-demo setup-test setup-containers
 
 help:
@@ -41,6 +42,9 @@ demo: setup-demo venv
 
 chaos: venv
 	$(BIN)/python -m tools.chaos $(ARGS)
+
+hostile: venv
+	$(BIN)/python -m tools.hostile $(ARGS)
 
 test: setup-test lint types pytest
 

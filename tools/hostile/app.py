@@ -9,15 +9,17 @@ from rmqwork import App, Retry
 app = App("hostile", queues=["hostile"], default_queue="hostile")
 
 
+def _no_class(_: object) -> type:
+    raise ValueError("no class")
+
+
 class Nasty(Exception):
     """An exception that cannot be told."""
 
     def __str__(self) -> str:
         raise SystemExit("no text")
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
-        raise ValueError("no class")
+    __class__ = property(_no_class)  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 @app.task(retry=Retry(max_attempts=1))

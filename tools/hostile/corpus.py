@@ -118,7 +118,7 @@ def workflows() -> Iterator[Hostile]:
             yield _workflow(f"a step whose {name} is {value!r:.30}", document, task)
             document = {"id": "w", "link": [node], "link_error": [node], "then": []}
             yield _workflow(f"a link whose {name} is {value!r:.30}", document, task)
-        for frame in (
+        frames: tuple[Any, ...] = (
             {"join": 5, "queue": "rmqwork.joins.0", "size": 2, "index": 0},
             {"join": "j", "queue": 5, "size": 2, "index": 0},
             {"join": "j", "queue": "q" * 300, "size": 2, "index": 0},
@@ -142,7 +142,8 @@ def workflows() -> Iterator[Hostile]:
             [],
             None,
             "text",
-        ):
+        )
+        for frame in frames:
             yield _workflow(f"a frame {frame!r:.60}", {"id": "w", "then": [frame, _node()]}, task)
         bomb = _bomb()
         yield _workflow("a packed bomb", {"id": "w", "then": [{"packed": bomb}]}, task)
@@ -238,8 +239,9 @@ def properties() -> Iterator[Hostile]:
 
 def bodies() -> Iterator[Hostile]:
     """Bodies that are no arguments."""
-    for body in (b"", b"\xff", b"5", b"[]", b"null", b"{}", b'{"key":5}', nest(100_000).encode(),
-                 b'{"key":' + nest(50_000).encode() + b"}", b'{"key":"\\ud800"}', b"x" * 1_000_000):  # fmt: skip
+    deep, key = nest(50_000).encode(), b'{"key":'
+    found = [b"", b"\xff", b"5", b"[]", b"null", b"{}", b"x" * 1_000_000, deep, key + deep + b"}"]
+    for body in (*found, key + b"5}", key + b'"\\ud800"}'):
         yield Hostile(f"a body {body[:20]!r}", _properties(), body)
     yield Hostile("an exception that cannot be told", _properties("hostile.nasty"))
 
@@ -261,17 +263,15 @@ def joins() -> Iterator[Hostile]:
 
 def control() -> Iterator[Hostile]:
     """Words on the control exchange that are none."""
-    for name in ("revoke", "pause", "resume", "inspect", "scale", "log-level", "shutdown", "x", 5):
-        for value in (1e30, float("nan"), -1e30, None, [], {}, "text", "\u202e", nest(3000)):
-            body = json.dumps({"command": name, "verb": name, "id": value, "until": value,
-                               "queue": value, "workflow": value, "task": value, "at": value})  # fmt: skip
-            yield Hostile(
-                f"control {name}", _properties(str(name)), body.encode(), "", "rmqwork.control"
-            )
-    for body in (b"garbage", b"\xff", b"5", b"[]", nest(100_000).encode()):
-        yield Hostile(
-            "control garbage", _properties("rmqwork.control"), body, "", "rmqwork.control"
-        )
+    names: tuple[Any, ...] = ("revoke", "pause", "inspect", "scale", "log-level", "shutdown", 5)
+    values: tuple[Any, ...] = (1e30, float("nan"), -1e30, None, [], {}, "text", nest(3000))
+    for name in names:
+        for value in values:
+            words = dict.fromkeys(("id", "until", "queue", "workflow", "task", "at"), value)
+            body = json.dumps({"command": name, "verb": name, **words}).encode()
+            yield Hostile(f"control {name}", _properties(str(name)), body, "", "rmqwork.control")
+    for garbage in (b"garbage", b"\xff", b"5", b"[]", nest(100_000).encode()):
+        yield Hostile("control garbage", _properties("x"), garbage, "", "rmqwork.control")
 
 
 def mutated(cases: list[Hostile], seed: int) -> Iterator[Hostile]:
@@ -280,9 +280,7 @@ def mutated(cases: list[Hostile], seed: int) -> Iterator[Hostile]:
     while True:
         case, other = chance.choice(cases), chance.choice(cases)
         properties = dict(case.properties)
-        for name, value in other.properties.items():
-            if chance.random() < 0.3:
-                properties[name] = value
+        properties |= {n: value for n, value in other.properties.items() if chance.random() < 0.3}
         body = other.body if chance.random() < 0.3 else case.body
         if chance.random() < 0.2 and len(body) < 10_000:
             at = chance.randrange(len(body) + 1)

@@ -53,7 +53,7 @@ class Hostile:
     exchange: str = ""
 
 
-class RawProperties(BasicProperties):
+class RawProperties(BasicProperties):  # type: ignore[misc]
     """Properties that travel as they were made."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
