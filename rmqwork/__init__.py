@@ -137,7 +137,10 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         value = getattr(import_module(f"rmqwork.{_PLACES.get(name, 'errors')}"), name)
     else:
-        raise AttributeError(f"module 'rmqwork' has no attribute {name!r}")
+        from rmqwork._config import celery_names
+
+        hint = celery_names.of_attribute("module", name)
+        raise AttributeError(f"module 'rmqwork' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from rmqwork._canvas.links import links
 from rmqwork._canvas.spec import (
@@ -18,6 +18,7 @@ from rmqwork._canvas.spec import (
     joined,
     with_options,
 )
+from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._messages.options import LINKS, PublishOptions
 from rmqwork.errors import ConfigurationError
 
@@ -35,10 +36,12 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
-class Composable(HasWork, Generic[R_co]):
+class Composable(HasWork, NamesCeleryWords, Generic[R_co]):
     """What workflows are made of: `Signature` and `Partial`. Never changed: every verb gives
     another one.
     """
+
+    _celery_kind: ClassVar = "signature"
 
     def set(self, **options: Unpack[LinkOptions]) -> Self:
         """The same with more options (see ``LinkOptions``).

@@ -9,8 +9,10 @@ from typing import Final
 
 from rmqwork._cli.exit_codes import FAILED, NO_BROKER, WRONG
 from rmqwork._cli.text import plain
+from rmqwork._config import celery_names
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, RmqworkError
 
+_NO_COMMAND: Final = re.compile(r"No such command '([^']*)'")
 _FRAME: Final = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)', re.MULTILINE)
 
 
@@ -37,6 +39,8 @@ def one_line(error: Exception) -> str:
     format_message = getattr(error, "format_message", None)
     if format_message is not None:  # click's usage errors
         text = str(format_message()).rstrip(".")
+        word = getattr(error, "option_name", None) or _word_of(text)
+        text += celery_names.of_command(word)
         context = getattr(error, "ctx", None)
         path = getattr(context, "command_path", "rmqwork")
         return plain(_joined(f"{text}; see {path} --help"))
@@ -48,6 +52,12 @@ def one_line(error: Exception) -> str:
     return plain(
         f"unexpected {type(error).__name__}: {_joined(str(error))}; --debug shows the traceback"
     )
+
+
+def _word_of(text: str) -> str:
+    """The command that click says there is not; empty: it says something else."""
+    found = _NO_COMMAND.match(text)
+    return "" if found is None else found[1]
 
 
 def _joined(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Never, TypeVar
 
+from rmqwork._config import celery_names
+from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._results.pending import PendingResult
 from rmqwork._results.port import ResultBackend, Revoker, ValueCodec
 from rmqwork._results.record import Progress, Record, State
@@ -37,7 +39,7 @@ class Source:
     in_worker: bool = False
 
 
-class AsyncResult(Generic[R_co]):
+class AsyncResult(NamesCeleryWords, Generic[R_co]):
     """A task that was published, and the way to its result.
 
     Attributes:
@@ -48,6 +50,8 @@ class AsyncResult(Generic[R_co]):
         workflow: the id of the workflow that it is of, for ``app.revoke(workflow=…)`` and
             ``rmqwork inspect workflow``; empty: of none.
     """
+
+    _celery_kind: ClassVar = "result"
 
     __slots__ = ("__weakref__", "_app", "_source", "children", "id", "parent", "task", "workflow")
 
@@ -72,7 +76,7 @@ class AsyncResult(Generic[R_co]):
 
     # ── waiting ───────────────────────────────────────────────────────────────────────────────
 
-    def get(self, timeout: float | None = None) -> R_co:
+    def get(self, timeout: float | None = None, **celery: Never) -> R_co:
         """Wait for the task's result, and return its value.
 
         Args:
@@ -87,6 +91,8 @@ class AsyncResult(Generic[R_co]):
         """
         from rmqwork._publisher.sender import warn_on_loop
 
+        if celery:
+            raise _unknown("get", celery)
         future = self._watched()
         warn_on_loop("get", "aget", 3)
         try:
@@ -96,8 +102,10 @@ class AsyncResult(Generic[R_co]):
                 raise
             raise self._late(timeout) from None
 
-    async def aget(self, timeout: float | None = None) -> R_co:
+    async def aget(self, timeout: float | None = None, **celery: Never) -> R_co:
         """`get` for asyncio."""
+        if celery:
+            raise _unknown("aget", celery)
         future = self._watched()
         waiting = asyncio.shield(asyncio.wrap_future(future))
         try:
@@ -245,3 +253,11 @@ class AsyncResult(Generic[R_co]):
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def _unknown(verb: str, given: Iterable[str]) -> TypeError:
+    """The error of arguments that only Celery has."""
+    names = ", ".join(map(repr, given))
+    return TypeError(
+        f"{verb}() got an unexpected keyword argument {names}{celery_names.of_arguments(given)}"
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Generic, NoReturn, Protocol
+from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, Protocol
 
+from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._config.logging import FieldsAdapter
 from rmqwork.types import Replace, RetryLater
 
@@ -45,7 +46,7 @@ NEVER: Signal = threading.Event()
 """Never set: outside of a worker nothing shuts down."""
 
 
-class Context(Generic[State]):
+class Context(NamesCeleryWords, Generic[State]):
     """What a task gets beside its message, if a parameter is annotated with it.
 
     ``Context[State]`` says of which type ``state`` is; for a bare ``Context`` it is an object.
@@ -63,6 +64,8 @@ class Context(Generic[State]):
         stopping: set when the worker shuts down; long tasks look at it and end early.
         workflow: the id of the workflow that it is of; empty: of none.
     """
+
+    _celery_kind: ClassVar = "context"
 
     __slots__ = (
         "_progress",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._config.task_table import TaskTable
 from rmqwork._messages.message import TaskMessage, check_task_name
 from rmqwork._tasks.context import Context
@@ -45,12 +46,14 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class TaskRegistry:
+class TaskRegistry(NamesCeleryWords):
     """Tasks by name; an `App`, or a `TaskSet`.
 
     Args:
         name: in front of the names of function-style tasks.
     """
+
+    _celery_kind: ClassVar = "app"
 
     def __init__(self, name: str) -> None:
         self.name = check_task_name(name, f"{type(self).__name__}({name!r})")

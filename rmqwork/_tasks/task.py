@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from rmqwork._canvas import schemas
 from rmqwork._canvas.links import merge, parse
+from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
 from rmqwork._messages.ids import uuid7
@@ -71,7 +72,7 @@ class TaskOwner(Protocol):
         ...
 
 
-class Task(MakesSignatures[P, R]):
+class Task(NamesCeleryWords, MakesSignatures[P, R]):
     """What ``@app.task`` makes of a function.
 
     Calling it runs the function here; ``delay`` and its relatives publish a message. All of them
@@ -83,6 +84,8 @@ class Task(MakesSignatures[P, R]):
         task_options: what ``@app.task(...)`` said.
         parameters: who fills which parameter.
     """
+
+    _celery_kind: ClassVar = "task"
 
     __name__: str
     __qualname__: str
