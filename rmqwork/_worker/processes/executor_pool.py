@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from rmqwork._config.logging import FIELDS, TRACEBACK
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
@@ -16,14 +16,11 @@ from rmqwork._worker.ipc.death import Death
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.model.plan import WorkerSpec
-from rmqwork._worker.policy.crash_policy import (
-    after_crash,
-    crash_evidence,
-    with_words,
-)
+from rmqwork._worker.policy.crash_policy import after_crash, crash_evidence, with_words
 from rmqwork._worker.processes.executor import Executor, State
 from rmqwork._worker.processes.hard_limits import HardLimits
 from rmqwork._worker.processes.isolated import IsolatedExecutors
+from rmqwork._worker.processes.ports import Finisher, Returned
 from rmqwork._worker.processes.recycling import Recycling
 from rmqwork._worker.processes.restarts import Restarts
 from rmqwork._worker.processes.template import Template, TemplateKilled
@@ -33,23 +30,6 @@ _log = logging.getLogger("rmqwork.worker.processes")
 _RENEWALS: Final = 10
 """Templates that may be killed in a row, before the worker gives up."""
 _RENEWAL_LOOK: Final = 0.1
-
-
-class Finisher(Protocol):
-    """Takes deliveries that have run."""
-
-    def finish(self, held: HeldDelivery, outcome: Outcome | None, crashed: bool = False) -> None:
-        """Settle what has run."""
-
-
-class Returned(Protocol):
-    """Takes deliveries that have not run, or are to run again."""
-
-    def not_started(self, helds: Sequence[HeldDelivery]) -> None:
-        """Deliveries that have not run."""
-
-    def suspected(self, helds: Sequence[HeldDelivery]) -> None:
-        """Deliveries of which one, and nobody knows which, has killed its process."""
 
 
 class ExecutorPool:

@@ -1,12 +1,11 @@
-"""A worker from its beginning to its end, as a process of its own."""
+"""A worker begins with its template, which has the worker's environment and imports the app."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.unit.worker.whole import whole_worker
 from tests.waiting import until
 
 APP = """
@@ -15,65 +14,29 @@ from pathlib import Path
 from rmqwork import App
 
 app = App("shop", broker="memory://", queues=["q"])
-here = Path(__file__).parent
 said = [os.environ[f"RMQWORK_LOG_{name}"] for name in ("FORMAT", "LEVEL")]
-(here / "said").write_text(" ".join([str(os.getpid()), *said]))
-
-@app.task(name="shop.task")
-def task() -> None: ...
+Path("said").write_text(" ".join([str(os.getpid()), *said]))
 """
-RUN = """
-import logging, sys
-from rmqwork._worker.model.options import WorkerOptions
-from rmqwork._worker.starting import run_worker
-from rmqwork.errors import ConfigurationError
-
-logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
-options = WorkerOptions(sys.argv[1], name="me", log_format="json", log_level="DEBUG", grace=5.0)
-try:
-    print("exit code", run_worker(options))
-except ConfigurationError as error:
-    print("configuration:", error)
-"""
-
-
-def start(folder: Path, app: str) -> subprocess.Popen[str]:
-    (folder / "shop_app.py").write_text(APP)
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, app],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def test_a_worker_works_until_a_signal_and_its_app_is_imported_elsewhere(tmp_path: Path) -> None:
-    worker = start(tmp_path, "shop_app:app")
-    assert worker.stdout is not None
-    try:
-        lines = iter(worker.stdout.readline, "")
-        before = [next(line for line in lines if "me works on q" in line)]
+    (tmp_path / "shop_app.py").write_text(APP)
+    with whole_worker(tmp_path, "shop_app:app") as worker:
+        worker.says("me works on q")
         pid, *told = until(lambda: (tmp_path / "said").read_text(), "the app").split()
 
-        worker.send_signal(signal.SIGTERM)
-        after = [*before, *lines]
-        assert worker.wait(60) == 0
-    finally:
-        worker.kill()
-        worker.stdout.close()
+        worker.process.send_signal(signal.SIGTERM)
+        *_, last = lines = worker.end()
 
-    assert int(pid) != worker.pid
-    assert told == ["json", "DEBUG"]
-    assert after[-1] == "exit code 0\n"
-    assert any("stopped: all finished" in line for line in after)
+        assert int(pid) != worker.process.pid
+        assert told == ["json", "DEBUG"]
+        assert last == "exit code 0"
+        assert any("stopped: all finished" in line for line in lines)
 
 
 def test_an_app_that_is_not_there_is_an_error_of_configuration(tmp_path: Path) -> None:
-    worker = start(tmp_path, "no_such_app_anywhere:app")
+    with whole_worker(tmp_path, "no_such_app_anywhere:app") as worker:
+        said = "\n".join(worker.end())
 
-    said, _ = worker.communicate(timeout=60)
-
-    assert worker.returncode == 0
-    assert "configuration:" in said
+    assert "ConfigurationError: " in said
     assert "no_such_app_anywhere" in said
