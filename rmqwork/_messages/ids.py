@@ -25,7 +25,8 @@ class _Clock:
 
     def begin_anew(self) -> None:
         """Start with a new lock, counter and randomness (in a forked child)."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self._busy = False
         self.milliseconds = 0
         self.counter = 0
         self._high = -1
@@ -36,23 +37,29 @@ class _Clock:
     def next(self) -> str:
         """The next id: milliseconds, counter (RFC 9562, section 6.2, method 1), randomness."""
         with self.lock:
-            now = time.time_ns() // 1_000_000
-            if now > self.milliseconds:
-                self.milliseconds = now
-                self.counter = int.from_bytes(os.urandom(6), "big") >> 7  # the top bit is free
-                self._high = -1
-            else:  # same millisecond, or the clock was set back
-                self.counter += 1
-                if self.counter > _COUNTER_MASK:
-                    self.milliseconds += 1
-                    self.counter = 0
+            if self._busy:  # this thread is at it: a signal handler or __del__ publishes
+                return _Clock().next()
+            self._busy = True
+            try:
+                now = time.time_ns() // 1_000_000
+                if now > self.milliseconds:
+                    self.milliseconds = now
+                    self.counter = int.from_bytes(os.urandom(6), "big") >> 7  # the top bit is free
                     self._high = -1
-            high = self.counter >> _LOW_BITS
-            if high != self._high:
-                self._high = high
-                self._head = _head(self.milliseconds, high)
-            middle = f"{0x2 << _LOW_BITS | self.counter & _LOW_MASK:08x}"
-            return f"{self._head}{middle[:4]}-{middle[4:]}{self._tail()}"
+                else:  # same millisecond, or the clock was set back
+                    self.counter += 1
+                    if self.counter > _COUNTER_MASK:
+                        self.milliseconds += 1
+                        self.counter = 0
+                        self._high = -1
+                high = self.counter >> _LOW_BITS
+                if high != self._high:
+                    self._high = high
+                    self._head = _head(self.milliseconds, high)
+                middle = f"{0x2 << _LOW_BITS | self.counter & _LOW_MASK:08x}"
+                return f"{self._head}{middle[:4]}-{middle[4:]}{self._tail()}"
+            finally:
+                self._busy = False
 
     def _tail(self) -> str:
         if self._at == len(self._random):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import warnings
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -15,13 +13,21 @@ from typing import Final, Protocol
 
 from rmqwork._publisher import await_future
 from rmqwork._transport.port import PublishPort
-from rmqwork.errors import BrokerBlocked, BrokerUnavailable, PublishError, PublishTimeout
+from rmqwork.errors import (
+    BrokerBlocked,
+    BrokerUnavailable,
+    ConfigurationError,
+    PublishError,
+    PublishTimeout,
+)
 from rmqwork.types import Publication
 
 CHUNK: Final = 1000
 """Publications that are submitted together; each chunk has the whole timeout."""
 _AHEAD: Final = 4
 _MARGIN: Final = 10.0
+_REMIND_AFTER: Final = 0.5
+"""Seconds without an answer after which the I/O thread is woken again."""
 _ENDS_THE_CALL: Final = (BrokerUnavailable, BrokerBlocked, PublishTimeout)
 
 Answer = Future[list[PublishError | None]]
@@ -77,8 +83,8 @@ class Sender:
         self._hooks = hooks
         self._port: PublishPort | None = None
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        _senders.add(self)
+        self._made: dict[int, PublishPort] = {}
+        """The app's own port by process: that of a parent is kept, so that nothing closes it."""
 
     @property
     def port(self) -> PublishPort:
@@ -86,10 +92,14 @@ class Sender:
         port = self._port
         if port is not None and self._pid == os.getpid():
             return port
-        with self._lock:
-            if self._port is None or self._pid != os.getpid():
-                self._port, self._pid = self._make(), os.getpid()
-            return self._port
+        # No lock: whoever is interrupted here by a signal handler or __del__ that publishes would
+        # hold it, and so might a thread that a fork leaves behind. Two may make a port; one stays.
+        pid = os.getpid()
+        port = self._made.get(pid)
+        if port is None:
+            port = self._made.setdefault(pid, self._make())
+        self._port, self._pid = port, pid
+        return port
 
     @property
     def in_worker(self) -> bool:
@@ -107,11 +117,13 @@ class Sender:
             PublishError: it was not confirmed.
         """
         publication = self._hooks.publishing(publication)
-        future = self.port.submit((publication,), timeout)
-        return self._confirmed(publication, _wait(future, timeout, (publication,)))
+        port = self.port
+        future = port.submit((publication,), timeout)
+        return self._confirmed(publication, _wait(port, future, timeout, (publication,)))
 
     async def asend(self, publication: Publication, timeout: float) -> str:
         """`send` for asyncio."""
+        _check_loop()
         publication = self._hooks.publishing(publication)
         future = self.port.submit((publication,), timeout)
         return self._confirmed(publication, await _await(future, timeout, (publication,)))
@@ -131,10 +143,11 @@ class Sender:
             if not pending:
                 return work.end()
             chunk, future = pending.popleft()
-            self._settle(work, chunk, _wait(future, timeout, chunk))
+            self._settle(work, chunk, _wait(port, future, timeout, chunk))
 
     async def asend_many(self, publications: Sequence[Publication], timeout: float) -> list[str]:
         """`send_many` for asyncio."""
+        _check_loop()
         work = _Bulk([self._hooks.publishing(one) for one in publications])
         port = self.port
         pending: deque[tuple[Sequence[Publication], Answer]] = deque()
@@ -152,6 +165,7 @@ class Sender:
         if port is None or self._pid != os.getpid():
             return 0
         self._port = None
+        self._made.pop(self._pid, None)
         return port.close(timeout)
 
     def _settle(
@@ -171,10 +185,6 @@ class Sender:
             raise error
         self._hooks.published(publication)
         return publication.message_id
-
-    def begin_anew(self) -> None:
-        """In a forked child: a lock that nobody holds."""
-        self._lock = threading.Lock()
 
 
 class _Bulk:
@@ -216,12 +226,30 @@ class _Bulk:
 
 
 def _wait(
-    future: Answer, timeout: float, publications: Sequence[Publication]
+    port: PublishPort, future: Answer, timeout: float, publications: Sequence[Publication]
 ) -> Sequence[PublishError | None]:
+    try:
+        return future.result(_REMIND_AFTER)
+    except TimeoutError:
+        remind = getattr(port, "remind", None)
+        if remind is not None:
+            remind()
     try:
         return future.result(timeout + _MARGIN)
     except TimeoutError:
         return _no_answer(publications)
+
+
+def _check_loop() -> None:
+    """See, before anything is sent, that its answer can be awaited."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "nothing was published: the verbs with an a (adelay, apublish, …) need a running "
+            "asyncio event loop; under trio, call the blocking verb in a thread: "
+            "await trio.to_thread.run_sync(task.delay, …)"
+        ) from None
 
 
 async def _await(
@@ -242,15 +270,3 @@ def _no_answer(publications: Sequence[Publication]) -> list[PublishError | None]
         )
         for one in publications
     ]
-
-
-_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for sender in tuple(_senders):
-        sender.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

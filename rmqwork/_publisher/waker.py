@@ -19,29 +19,42 @@ class LoopWaker:
     reads until there is nothing left: every blocking publish rings.
 
     Args:
-        loop: in which the function is called; the waker must be closed before it.
         answer: the function.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, answer: Callable[[], None]) -> None:
-        self._loop = loop
+    def __init__(self, answer: Callable[[], None]) -> None:
         self._answer = answer
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._rings = False
         self._heard, self._button = socket.socketpair()
         self._heard.setblocking(False)
         self._button.setblocking(False)
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call the function in this loop, also for a ring before; in the loop's thread. The waker
+        must be closed before the loop."""
+        self._loop = loop
         loop.add_reader(self._heard.fileno(), self._on_ring)
 
     def ring(self) -> None:
         """Have the function called; from any thread."""
         if not self._rings:
-            self._rings = True
-            with contextlib.suppress(OSError):  # it was closed
+            try:
+                # Nothing comes between these two: signal handlers run after calls, not before.
+                self._rings = True
                 self._button.send(b"!")
+            except OSError:  # it was closed
+                pass
+
+    def ring_anyhow(self) -> None:
+        """Ring again, whether or not somebody seems to have rung."""
+        with contextlib.suppress(OSError):
+            self._button.send(b"!")
 
     def close(self) -> None:
         """Ring no more; in the loop's thread."""
-        self._loop.remove_reader(self._heard.fileno())
+        if self._loop is not None:
+            self._loop.remove_reader(self._heard.fileno())
         self.release()
 
     def release(self) -> None:

@@ -18,7 +18,8 @@ from rmqwork._results.result import AsyncResult, Source
 from rmqwork.errors import BrokerUnavailable, ResultsDisabled
 from rmqwork.types import Publication
 
-_making = threading.Lock()
+_making = threading.RLock()
+"""Reentrant: a signal handler may interrupt its holder, and publish."""
 
 
 class ResultClient:
@@ -42,7 +43,9 @@ class ResultClient:
         if self._backend is None or self._pid != os.getpid():
             with _making:
                 if self._backend is None or self._pid != os.getpid():
-                    self._backend, self._pid = self._make(self._url), os.getpid()
+                    made = self._make(self._url)
+                    if self._backend is None or self._pid != os.getpid():
+                        self._backend, self._pid = made, os.getpid()
         return self._backend
 
     def _make(self, url: str) -> ResultBackend:
@@ -52,10 +55,10 @@ class ResultClient:
 
             return StoredResults(lambda: open_store(url))
         from rmqwork._results.rpc import RpcResults
-        from rmqwork._transport.connecting import connect
+        from rmqwork._transport.connecting import connect_later
 
         settings = app.settings
-        connector = connect(settings.broker, settings.heartbeat)
+        connector = connect_later(settings.broker, settings.heartbeat)
         return RpcResults(connector, app.name, settings.results_ttl)
 
     # ── before and after a publish ────────────────────────────────────────────────────────────
@@ -179,7 +182,7 @@ class ResultClient:
 def _forked() -> None:
     """A forked child has a lock that nobody holds."""
     global _making
-    _making = threading.Lock()
+    _making = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 import weakref
+from _thread import get_ident
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
@@ -23,9 +24,10 @@ from rmqwork._messages.ids import uuid7
 from rmqwork._results.pending import PendingResult
 from rmqwork._results.record import Record, read
 from rmqwork._topology.topology import DeclareQueue
+from rmqwork._transport.log_relay import reserved
 from rmqwork._transport.port import Connector, ConsumeChannel, Link
 from rmqwork._transport.reconnecting import Reconnecting
-from rmqwork.errors import ConfigurationError, ResultsDisabled
+from rmqwork.errors import BrokerUnavailable, ConfigurationError, ResultsDisabled
 from rmqwork.types import Delivery
 
 _log = logging.getLogger("rmqwork.results")
@@ -77,7 +79,8 @@ class RpcResults:
         self._app = app
         self._queue = reply_queue(app, ttl)
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._starting = False
         self._entries: weakref.WeakValueDictionary[str, PendingResult] = (
             weakref.WeakValueDictionary()
         )
@@ -101,15 +104,38 @@ class RpcResults:
         """None once the reply queue exists and is read; see the port."""
         if self._is_ready:
             return None
+        if self._thread is not None and self._thread.ident == get_ident():
+            raise BrokerUnavailable(
+                "nothing was published: the thread that receives replies cannot wait for itself"
+            )
         with self._lock:
-            if self._ready is None:
-                self._ready = Future()
-                self._ready.set_running_or_notify_cancel()
-                self._thread = threading.Thread(
-                    target=self._main, name="rmqwork-replies", daemon=True
+            if self._starting:  # in this thread
+                raise BrokerUnavailable(
+                    "nothing was published: this code has interrupted the first publish of an app "
+                    "with results='rpc://', and cannot wait for what that begins"
                 )
-                self._thread.start()
-            return self._ready
+            if self._ready is not None:
+                return self._ready
+            self._starting = True
+            try:
+                return self._begin()
+            finally:
+                self._starting = False
+
+    def _begin(self) -> Future[None]:
+        ready: Future[None] = Future()
+        ready.set_running_or_notify_cancel()
+        self._ready = ready  # before the thread looks for it
+        self._thread = threading.Thread(target=self._main, name="rmqwork-replies", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._ready = self._thread = None
+            raise BrokerUnavailable(
+                f"nothing was published: results='rpc://' needs a thread for replies ({error}); "
+                "publish once before the program ends, or use another store"
+            ) from None
+        return ready
 
     def expect(self, task_id: str, run: str | None = None) -> PendingResult:
         """See the port."""
@@ -168,12 +194,14 @@ class RpcResults:
     # ── in the thread ─────────────────────────────────────────────────────────────────────────
 
     def _main(self) -> None:
+        reserved.add(get_ident())
         loop = self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         self._task = loop.create_task(self._run())
         try:
             loop.run_forever()
         finally:
+            reserved.discard(get_ident())
             loop.close()
 
     async def _run(self) -> None:
@@ -248,7 +276,8 @@ class RpcResults:
         if self._link is not None:
             self._link.release()
         _parents.append((self._loop, self._thread, self._task, self._link, self._lock))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._starting = False
 
 
 def _forked() -> None:

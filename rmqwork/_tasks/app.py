@@ -19,6 +19,7 @@ from rmqwork._config.settings import SettingsArguments, check_arguments
 from rmqwork._config.task_table import TaskTable
 from rmqwork._messages import codec
 from rmqwork._messages.routing import Router, Routes
+from rmqwork._publisher.publisher_thread import ThreadedPublisher
 from rmqwork._publisher.sender import Sender
 from rmqwork._tasks.lifespan import Lifespan, Opened
 from rmqwork._tasks.middleware import Hooks, Middleware
@@ -27,6 +28,7 @@ from rmqwork._tasks.registry import TaskRegistry
 from rmqwork._tasks.retry import Retry
 from rmqwork._tasks.task import Task
 from rmqwork._topology.topology import Declaration, Exchange, Queue, app_declarations
+from rmqwork._transport.connecting import connect_later
 from rmqwork._transport.port import PublishPort
 from rmqwork.errors import ConfigurationError, RmqworkError
 
@@ -292,11 +294,8 @@ class App(Publishing):
         return TestWorker(self, **options)
 
     def _make_publisher(self) -> PublishPort:
-        from rmqwork._publisher.publisher_thread import ThreadedPublisher
-        from rmqwork._transport.connecting import connect
-
         settings = self.settings
-        connector = connect(settings.broker, settings.heartbeat)
+        connector = connect_later(settings.broker, settings.heartbeat)
         return ThreadedPublisher(connector, self.topology(), self.name)
 
     def __repr__(self) -> str:

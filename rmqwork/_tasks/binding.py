@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from rmqwork._config.cached import cached_property
 from rmqwork._tasks.arguments import Arguments, dump_arguments
 from rmqwork.errors import InvalidMessage
 

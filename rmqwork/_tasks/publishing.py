@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rmqwork._canvas.links import LinkedOptions, parse
 from rmqwork._canvas.signature import Composable, LinkOptions, Signature
 from rmqwork._canvas.spec import Step
+from rmqwork._config.cached import cached_property
 from rmqwork._config.settings import Settings, load_settings
 from rmqwork._messages import codec
 from rmqwork._messages.encoded import EncodedMessage, encode_message
@@ -41,7 +41,7 @@ class Publishing(TaskRegistry):
     seal: Seal | None = None
     """Which messages are signed or encrypted."""
 
-    @functools.cached_property
+    @cached_property
     def settings(self) -> Settings:
         """From arguments, ``RMQWORK_…`` variables and a file; read on first use.
 
@@ -344,7 +344,7 @@ class Publishing(TaskRegistry):
         name = check_task_name(what, f"App {self.name!r}, signature")
         return wrap(reading.of_name(self, name, fields or {}, into, immutable, version))
 
-    @functools.cached_property
+    @cached_property
     def asking(self) -> ResultClient:
         """How this app asks for results."""
         return ResultClient(self)  # pyright: ignore[reportArgumentType]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 
 from rmqwork._canvas.signature import Immutable, ImmutableGroup, Partial, Signature, wrap
 from rmqwork._canvas.spec import Group, Step
+from rmqwork._config.cached import cached_property
 from rmqwork.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import functools
-
     from rmqwork._tasks.binding import ArgumentBinder
 
 P = ParamSpec("P")
@@ -30,7 +29,7 @@ class MakesSignatures(Generic[P, R]):
 
     if TYPE_CHECKING:
 
-        @functools.cached_property
+        @cached_property
         def filling(self) -> ArgumentBinder: ...
 
         def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any: ...

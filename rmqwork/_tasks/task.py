@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from rmqwork._canvas import schemas
 from rmqwork._canvas.links import merge, parse
+from rmqwork._config.cached import cached_property
 from rmqwork._config.celery_names import NamesCeleryWords
 from rmqwork._messages.codec import Body, MessageBody, dump_message
 from rmqwork._messages.encoded import EncodedMessage, encode_message
@@ -205,7 +206,7 @@ class Task(NamesCeleryWords, MakesSignatures[P, R]):
         """Its former names."""
         return self.task_options.aliases
 
-    @functools.cached_property
+    @cached_property
     def info(self) -> MessageInfo:
         """What its message class says, or its ``@app.task`` in the function style."""
         message, options = self.parameters.message, self.task_options
@@ -242,7 +243,7 @@ class Task(NamesCeleryWords, MakesSignatures[P, R]):
             )
         return upcaster_of(self.info, from_version, self.__qualname__, "the task")
 
-    @functools.cached_property
+    @cached_property
     def arguments(self) -> Arguments:
         """The model of the function style.
 
@@ -251,7 +252,7 @@ class Task(NamesCeleryWords, MakesSignatures[P, R]):
         """
         return Arguments(self.name, self.parameters.arguments)
 
-    @functools.cached_property
+    @cached_property
     def body(self) -> Body:
         """How its messages are read; see `arguments` for what may be raised."""
         message = self.parameters.message
@@ -259,13 +260,13 @@ class Task(NamesCeleryWords, MakesSignatures[P, R]):
             return ArgumentsBody(self.arguments, self.info)
         return MessageBody(message)
 
-    @functools.cached_property
+    @cached_property
     def call(self) -> Invocation:
         """How its function is called."""
         overrides = self.registry.overrides
         return Invocation(self.function, self.parameters, self._injector, overrides)
 
-    @functools.cached_property
+    @cached_property
     def values(self) -> Values:
         """How its results are written and read.
 
@@ -274,22 +275,22 @@ class Task(NamesCeleryWords, MakesSignatures[P, R]):
         """
         return self._returns.values(f"task {self.name!r}")
 
-    @functools.cached_property
+    @cached_property
     def each(self) -> Values:
         """How lists of its results are written and read: those of ``map``; see `values`."""
         return self._returns.values(f"task {self.name!r}", each=True)
 
-    @functools.cached_property
+    @cached_property
     def filling(self) -> ArgumentBinder:
         """Which of its arguments a call fills."""
         return ArgumentBinder(self.name, self.parameters)
 
-    @functools.cached_property
+    @cached_property
     def taken_schema(self) -> schemas.Schema:
         """What it takes from the step before it in a chain."""
         return schemas.taken_schema(self.filling.taken)
 
-    @functools.cached_property
+    @cached_property
     def value_schema(self) -> schemas.Schema:
         """What it gives to the step after it."""
         return schemas.given_schema(self._returns.annotation)

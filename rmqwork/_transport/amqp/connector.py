@@ -19,6 +19,7 @@ from rmqwork._config.addresses import DECLARE, SERVER_NAME, current
 from rmqwork._transport import tls
 from rmqwork._transport.amqp.connect_race import first_of
 from rmqwork._transport.amqp.link import AmqpLink
+from rmqwork._transport.log_relay import relay_logs
 from rmqwork.errors import BrokerUnavailable, ConfigurationError
 
 _CONNECT_TIMEOUT: Final = 10.0
@@ -31,6 +32,7 @@ _pika = logging.getLogger("pika")
 if _pika.level == logging.NOTSET:
     # pika logs each failed attempt as an ERROR with a traceback; rmqwork says it in one line.
     _pika.setLevel(logging.CRITICAL)
+relay_logs("pika")
 
 
 class AmqpConnector:

@@ -5,6 +5,8 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from rmqwork._messages import ids
 from rmqwork._messages.ids import uuid7
 
@@ -54,3 +56,21 @@ def test_a_forked_child_makes_other_ids_though_its_parent_held_the_lock():
 
     assert len(theirs) == 100
     assert not theirs & {uuid7() for _ in range(100)}
+
+
+def test_an_id_may_be_made_while_this_thread_makes_one(monkeypatch: pytest.MonkeyPatch):
+    """A signal handler or ``__del__`` that publishes may interrupt at any line."""
+    inner: list[str] = []
+    tail, left = ids._Clock._tail, [1, 2, 3]
+
+    def interrupted(clock: ids._Clock) -> str:
+        if left:
+            left.pop()
+            inner.append(ids.uuid7())
+        return tail(clock)
+
+    monkeypatch.setattr(ids._Clock, "_tail", interrupted)
+    made = ids.uuid7()
+
+    assert len({made, *inner}) == 4
+    assert ids.uuid7() > made

@@ -267,3 +267,106 @@ def test_verdicts_reach_the_caller(publisher: ThreadedPublisher, connector: Fake
     [error] = publisher.submit([publication()], 5).result(5)
 
     assert isinstance(error, PublishError)
+
+
+# ── where no thread can be waited for ─────────────────────────────────────────────────────────
+
+
+def refused_start(*_: object, **__: object) -> None:
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+
+def test_where_no_thread_can_be_started_each_call_has_a_connection(
+    connector: FakeConnector, monkeypatch: pytest.MonkeyPatch
+):
+    publisher, before = ThreadedPublisher(connector, PLAN, "test"), descriptors()
+    monkeypatch.setattr(threading.Thread, "start", refused_start)
+
+    for _ in range(2):
+        assert publisher.submit([publication()], 5).result(0) == [None]
+
+    assert [link.is_open for link in connector.links] == [False, False]
+    assert publisher.close(1) == 0
+    assert descriptors() == before
+
+
+def test_after_the_exit_hook_each_call_has_a_connection(
+    publisher: ThreadedPublisher, connector: FakeConnector
+):
+    publisher.submit([publication()], 5).result(5)
+
+    assert publisher.flush(5) == 0
+
+    assert not connector.link.is_open
+    assert publisher.submit([publication()], 5).result(0) == [None]
+    assert [link.is_open for link in connector.links] == [False, False]
+
+
+def test_the_io_thread_itself_can_publish(publisher: ThreadedPublisher, connector: FakeConnector):
+    """A finaliser that publishes is called in any thread."""
+    publisher.submit([publication()], 5).result(5)
+    answer: Future[list[PublishError | None]] = Future()
+    loop = publisher._begun[0]._loop
+    assert loop is not None
+
+    loop.call_soon_threadsafe(
+        lambda: answer.set_result(publisher.submit([publication()], 5).result(0))
+    )
+
+    assert answer.result(10) == [None]
+    assert len(connector.links) == 2
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_what_interrupts_the_start_of_the_thread_publishes(
+    connector: FakeConnector, monkeypatch: pytest.MonkeyPatch, claimed: bool
+):
+    """Given a signal handler that publishes, then it does not wait for what it has interrupted."""
+    publisher = ThreadedPublisher(connector, PLAN, "test")
+    inner: list[list[PublishError | None]] = []
+
+    def interrupt() -> None:
+        if not inner:
+            inner.append([])
+            inner[0] = publisher.submit([publication()], 5).result(3)
+
+    start, init = threading.Thread.start, module._IoThread.__init__
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        if thread.name == "rmqwork-publisher":
+            interrupt()
+        start(thread)
+
+    def interrupted_init(io: module._IoThread, owner: ThreadedPublisher) -> None:
+        init(io, owner)
+        interrupt()
+
+    if claimed:
+        monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    else:
+        monkeypatch.setattr(module._IoThread, "__init__", interrupted_init)
+    before = len(io_threads())
+
+    assert publisher.submit([publication()], 5).result(5) == [None]
+
+    assert inner == [[None]]
+    assert len(io_threads()) == before + 1
+    assert publisher.close(5) == 0
+
+
+def test_a_hook_of_the_application_in_a_forked_child_may_publish_before_ours(
+    publisher: ThreadedPublisher, connector: FakeConnector
+):
+    child = os.fork()
+    if child == 0:
+        made = ThreadedPublisher(connector, PLAN, "test")
+        fine = made.submit([publication()], 5).result(5) == [None]
+        module._forked()  # as after such a hook
+        fine = fine and made._io is not None and not connector.link.released
+        os._exit(0 if fine else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -172,3 +172,39 @@ def test_a_port_that_was_given_is_not_used_by_a_forked_child(app, port):
     os.waitpid(pid, 0)
 
     assert said == "0 1"
+
+
+def test_who_waits_for_long_reminds_the_port(app, port, monkeypatch):
+    """What was about to wake the I/O thread may be stopped by the handler that waits here."""
+    monkeypatch.setattr(sender, "_REMIND_AFTER", 0.01)
+    answer: Future[list[PublishError | None]] = Future()
+    port.submit = lambda publications, timeout: answer
+    port.remind = lambda: answer.set_result([None])
+
+    assert app.publish(Number(x=1)).id
+
+
+def test_an_async_verb_without_asyncio_says_so_before_anything_is_sent(app, port):
+    sending = app.apublish(Number(x=1))
+
+    with pytest.raises(ConfigurationError, match="need a running asyncio event loop"):
+        sending.send(None)
+
+    assert port.sent == []
+
+
+def test_a_port_that_is_being_made_may_be_asked_for(app, monkeypatch):
+    """A signal handler may publish while the first publish makes the port: both use the same."""
+    seen: list[object] = []
+    make = app._sender._make
+
+    def interrupted():
+        if not seen:
+            seen.append(None)
+            seen[0] = app._sender.port
+        return make()
+
+    monkeypatch.setattr(app._sender, "_make", interrupted)
+    app.use_publisher(None)
+
+    assert app._sender.port is app._sender.port is seen[0]
