@@ -28,7 +28,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.last_tick = monotonic()
-        self.pulse = SimpleNamespace(alive=True, silent={})
+        self.liveness = SimpleNamespace(alive=True, silent={})
         self.says: dict[str, Any] = {"consuming": True, "started": True, "stopping": False}
 
     def detail(self) -> dict[str, Any]:
