@@ -6,7 +6,6 @@ import datetime
 import marshal
 from struct import pack as pack_number
 
-import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,17 +90,6 @@ def looped() -> bytes:
     return b"[\x01\x00\x00\x00{" + tuple_with_itself + b"N0"
 
 
-PUBLICATION = publication_values(Publication("x", "k", b"{}", "id"))
-
-
-def publish(**changed: object) -> list[object]:
-    """A publish report with another value at a place of its publication."""
-    values = list(PUBLICATION)
-    for place, value in changed.items():
-        values[int(place[1:])] = value
-    return ["publish", 1, [values], 1.0]
-
-
 VIOLATIONS = {
     "nothing that can be read": frame(b"\xc1"),
     "two values": frame(b"\x90\x90"),
@@ -110,60 +98,6 @@ VIOLATIONS = {
     "a frame of 4 GB": b"\xff\xff\xff\xff",
     "marshal": frame(marshal.dumps([("pong", 1)])),
     "marshal that crashes": frame(looped()),
-    **{
-        str(value)[:60]: frame(msgpack.packb([value]))
-        for value in (
-            None,
-            "pong",
-            {},
-            [],
-            [[]],
-            [{}, 1],
-            ["unheard-of", 1],
-            ["pong"],
-            ["pong", 1, 2],
-            ["pong", "1"],
-            ["pong", -1],
-            ["pong", True],
-            ["ready", [1]],
-            ["cancelled", [[]]],
-            ["back", 7],
-            ["back", ["7"]],
-            ["warning", b"text"],
-            ["stack", 1, None],
-            ["progress", 1, 1, None],
-            ["o", 1, "s", 0.1],
-            ["o", 1, "s", 0.1, "text"],
-            ["o", 1, "s", "0.1", None],
-            ["o", 1, "s", -0.1, None],
-            ["o", 1, "s", float("nan"), None],
-            ["o", 1, "s", float("inf"), None],
-            ["o", [], "s", 0.1, None],
-            ["o", 1, "x", 0.1, None],
-            ["o", 1, "r", 0.1, float("inf"), True, "a", "b", "c"],
-            ["o", 1, "r", 0.1, 1.0, 1, "a", "b", "c"],
-            ["o", 1, "f", 0.1, "no-reason", "a", "b", "c"],
-            ["o", 1, "f", 0.1, [], "a", "b", "c"],
-            ["o", 1, "f", 0.1, "failed", "a", "b", None],
-            ["o", 1, "f", 0.1, "failed", "a", "b"],
-            ["publish", 1, [[]], 1.0],
-            ["publish", 1, [1], 1.0],
-            ["publish", 1, 5, 1.0],
-            ["publish", 1, [], float("nan")],
-            publish(_0=None),
-            publish(_2="text"),
-            publish(_5=[]),
-            publish(_5={b"a": 1}),
-            publish(_5={"a": {"b": msgpack.ExtType(3, b"x")}}),
-            publish(_5={"a": 1 << 63}),
-            publish(_6="tomorrow"),
-            publish(_6=float("inf")),
-            publish(_7=256),
-            publish(_8=1),
-            publish(_12=-1),
-            publish(_13=1),
-        )
-    },
 }
 
 
