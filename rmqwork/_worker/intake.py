@@ -9,16 +9,12 @@ from rmqwork._messages.ids import uuid7
 from rmqwork._transport.port import ConsumeChannel
 from rmqwork._worker.consume.flow_control import FlowControl
 from rmqwork._worker.consume.kill_switches import KillSwitches
-from rmqwork._worker.consume.suspect_prefetch import (
-    SuspectPrefetch,
-    is_first,
-    is_from_suspects,
-)
+from rmqwork._worker.consume.suspect_prefetch import SuspectPrefetch, is_first
 from rmqwork._worker.dispatch.dispatcher import Dispatcher
 from rmqwork._worker.model.held import HeldDelivery, Stage, attempt_of
 from rmqwork._worker.model.lifecycle import Lifecycle
 from rmqwork._worker.model.plan import WorkerSpec
-from rmqwork._worker.partitions import PartitionRunner, readopt
+from rmqwork._worker.partitions import PartitionRunner
 from rmqwork._worker.policy.decide import Hold
 from rmqwork._worker.policy.triage import Triage
 from rmqwork._worker.processes.executor import Executor
@@ -91,8 +87,14 @@ class Intake:
     def delivered(self, queue: str, delivery: Delivery) -> None:
         """Take a delivery of one of the app's queues."""
         task_id = delivery.message_id or uuid7()
-        held = HeldDelivery(next(self._numbers), delivery, queue, task_id, attempt_of(delivery))
-        held.partition = self._partitions.partition_of(delivery)
+        held = HeldDelivery(
+            next(self._numbers),
+            delivery,
+            queue,
+            task_id,
+            attempt_of(delivery),
+            partition=self._partitions.partition_of(delivery),
+        )
         if held.came_before and self._recalled(held):
             return
         if self._lifecycle.stopping:
@@ -102,11 +104,12 @@ class Intake:
 
     def consider(self, held: HeldDelivery) -> None:
         """Have a delivery run, unless something else is decided of it."""
-        if not self._suspects.came(held):
+        if held.from_suspects and not self._suspects.came(held):
             self._dispatcher.suspects.keep(held)
             return
         decision = self._triage.decide(held)
         if isinstance(decision, Hold):
+            held.note(decision.headers)
             self._partitions.hold(held, decision.delay)
             return
         if decision is not None:
@@ -122,13 +125,13 @@ class Intake:
         ):
             return
         isolated = self._is_isolated(held.delivery.type)
-        if is_first(held) and not isolated:
-            self._dispatcher.suspect_first(held)
-        elif isolated or is_from_suspects(held) or held.suspected:
-            self._dispatcher.suspect([held])
-        else:
+        if not (isolated or held.from_suspects or held.suspected):
             self._dispatcher.put(held)
             return
+        if is_first(held) and not isolated:
+            self._dispatcher.suspect_first(held)
+        else:
+            self._dispatcher.suspect([held])
         self._scale_isolated()
 
     def _recalled(self, held: HeldDelivery) -> bool:
@@ -136,7 +139,7 @@ class Intake:
         known = self._memory.recall(held)
         if isinstance(known, HeldDelivery):
             _log.info("%s was delivered again while it runs; its run goes on", held.task_id)
-            readopt(known, held.delivery)
+            known.adopt(held.delivery)
             self._suspects.came(known)
             if known.stage is Stage.WAITING:
                 self._partitions.adopted(known)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -140,14 +139,14 @@ class PartitionRunner:
             outcome: when, and whether the attempt counts.
             alone: whether it runs without others from now on: it has killed its process.
         """
-        held.suspected = held.suspected or alone
+        if alone:
+            held.suspect()
         if held.delivery.reply_to:
             told = reply(held, record.retry(outcome.evidence))
             self._publisher.submit(Batch(told, _ANSWER_TIMEOUT, best_effort=True))
         if outcome.counts:
             said = history(held, outcome.evidence, self._name)
-            held.delivery.headers = {**held.delivery.headers, HISTORY: said}
-            held.attempt += 1
+            held.begin_attempt({HISTORY: said})
         self.hold(held, outcome.delay)
 
     def hold(self, held: HeldDelivery, delay: float) -> None:
@@ -159,7 +158,7 @@ class PartitionRunner:
         if self._halted(held):
             self._keep(held)
             return
-        held.stage = Stage.WAITING
+        held.await_attempt()
         if not held.settleable:
             self._memory.runs_on(held)
         line.stop_timer()
@@ -177,8 +176,8 @@ class PartitionRunner:
     def _due(self, line: Line, held: HeldDelivery) -> None:
         line.timer = None
         if line.head is held and held.settleable:  # else when it is delivered again, if to us
-            held.stage = Stage.READY
-            held.number = next(self._numbers)
+            held.await_executor()
+            held.renumber(next(self._numbers))
             self._consider(held)
 
     # ── and away ──────────────────────────────────────────────────────────────────────────────
@@ -201,7 +200,7 @@ class PartitionRunner:
         """Give a message back that is not to start here: when its consumer has ended, or it would
         come again at once."""
         line = self._line(held)
-        held.stage = Stage.READY
+        held.await_executor()
         if line.head is None or line.head is held:
             line.stop_timer()
             line.head = held
@@ -236,7 +235,7 @@ class PartitionRunner:
                 continue
             self._kept.discard(head)
             if head.stage is Stage.WAITING or head.attempt > attempt_of(head.delivery):
-                head.stage = Stage.WAITING
+                head.await_attempt()
                 self._memory.runs_on(head)
             else:
                 line.forget()
@@ -248,7 +247,7 @@ class PartitionRunner:
             head = line.head
             if head is not None and head.stage is Stage.WAITING and unwanted(head):
                 line.stop_timer()
-                head.stage = Stage.READY
+                head.await_executor()
                 taken.append(head)
         return taken
 
@@ -264,17 +263,9 @@ class PartitionRunner:
         return self._lifecycle.stopping or self._consumption.halts(str(held.partition))
 
     def _keep(self, held: HeldDelivery) -> None:
-        held.stage = Stage.READY
+        held.await_executor()
         self._kept.add(held)
         self._consumption.look_again(str(held.partition))
 
     def _line(self, held: HeldDelivery) -> Line:
         return self._lines[str(held.partition)]
-
-
-def readopt(held: HeldDelivery, delivery: Delivery) -> None:
-    """A run, or a wait, goes on with the delivery that has come now."""
-    said = held.delivery.headers.get(HISTORY)
-    if held.partition is not None and said is not None:
-        delivery = replace(delivery, headers={**delivery.headers, HISTORY: said})
-    held.delivery = delivery

@@ -30,7 +30,7 @@ class FlowControl:
         plan: returns the worker's numbers as they are now.
         consumers: whose prefetch is changed.
         switches: a queue that its kill switch restricts keeps its prefetch.
-        suspects: are told of each delivery that is settled.
+        suspects: are told of each delivery of a suspects queue that is settled.
         partition_settled: is told of each delivery of a partition that is settled.
         apart: returns the number of deliveries that run isolated, or wait for it.
     """
@@ -62,7 +62,8 @@ class FlowControl:
         """Take note that a delivery is out of this worker's hands."""
         self._throughput[held.queue].add()
         self._switches.gone(held)
-        self._suspects.gone(held)
+        if held.from_suspects:
+            self._suspects.gone(held)
         if held.partition is not None:
             self._partition_settled(held)
 

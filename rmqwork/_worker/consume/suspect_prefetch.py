@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from rmqwork._topology.topology import suspects_queue
 from rmqwork._worker.dispatch.quarantine import group_size
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.crash_policy import delivery_count, held_together
@@ -57,7 +56,7 @@ class SuspectPrefetch:
 
     def came(self, held: HeldDelivery) -> bool:
         """A message has come; False: it is one of a suspects queue, and not to run here now."""
-        if not is_from_suspects(held):
+        if not held.from_suspects:
             return True
         hand = self._hands.setdefault(held.queue, set())
         hand.add(held)
@@ -75,7 +74,7 @@ class SuspectPrefetch:
 
     def gone(self, held: HeldDelivery) -> None:
         """A message was settled, or its channel has ended."""
-        if is_from_suspects(held):
+        if held.from_suspects:
             self._hands.get(held.queue, set()).discard(held)
             self.ended(held.queue)
 
@@ -90,11 +89,6 @@ class SuspectPrefetch:
         return hand
 
 
-def is_from_suspects(held: HeldDelivery) -> bool:
-    """Whether a message came from its queue's suspects queue."""
-    return held.delivery.queue == suspects_queue(held.queue)
-
-
 def is_first(held: HeldDelivery) -> bool:
     """Whether a message is in a suspects queue, and nothing has died with it there."""
-    return is_from_suspects(held) and delivery_count(held.delivery) == 0
+    return held.from_suspects and delivery_count(held.delivery) == 0

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from rmqwork._worker.dispatch.quarantine import Quarantine, group_size
 from rmqwork._worker.dispatch.ready import Ready
 from rmqwork._worker.model.flow import Average, ahead
-from rmqwork._worker.model.held import HeldDelivery, Stage
+from rmqwork._worker.model.held import HeldDelivery
 
 E = TypeVar("E")
 
@@ -97,13 +97,13 @@ class Dispatcher(Generic[E]):
     def suspect(self, helds: Sequence[HeldDelivery]) -> None:
         """Run these in processes without others: one has killed its process, or each wants to."""
         for held in helds:
-            held.stage, held.alone = Stage.READY, True
+            held.await_executor(alone=True)
         self.suspects.add(helds)
         self.schedule()
 
     def suspect_first(self, held: HeldDelivery) -> None:
         """Run this one with others of first suspicion, in a process without any other."""
-        held.stage, held.alone = Stage.READY, True
+        held.await_executor(alone=True)
         self.suspects.add_first(held)
         self.schedule()
 
@@ -158,7 +158,7 @@ class Dispatcher(Generic[E]):
     def put_back(self, helds: Sequence[HeldDelivery]) -> None:
         """Deliveries that an executor had, and did not start, are ready again."""
         for held in helds:
-            held.stage = Stage.READY
+            held.await_executor()
         self.suspects.put_back([held for held in helds if held.alone])
         self._ready.put_back([held for held in helds if not held.alone])
         self.schedule()
@@ -215,7 +215,7 @@ class Dispatcher(Generic[E]):
 
     def _give(self, seat: Seat[E], lane: str, batch: Sequence[HeldDelivery]) -> None:
         for held in batch:
-            held.stage = Stage.SENT
+            held.send()
             seat.held[held.number] = held
         seat.used[lane] = seat.used.get(lane, 0) + len(batch)
         self._send(seat.executor, lane, batch)

@@ -29,6 +29,7 @@ from rmqwork.errors import InvalidMessage
 from rmqwork.types import (
     Evidence,
     Failure,
+    Headers,
     Outcome,
     Publication,
     Reason,
@@ -72,9 +73,12 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keep it, its partition with it, and look at it again after ``delay`` seconds."""
+    """Keep it, its partition with it, and look at it again after ``delay`` seconds, with these
+    headers besides its own.
+    """
 
     delay: float
+    headers: Headers = field(default_factory=dict)
 
 
 Decision = Ack | PublishThenAck | HandBack | Hold
@@ -136,8 +140,7 @@ def unknown_task(held: HeldDelivery, what: str, grace: float, host: str) -> Deci
     shortest, longest = _UNKNOWN_WAIT
     wait = min(max(grace / _UNKNOWN_STEPS, shortest), longest, left)
     if held.partition is not None:  # on the delay queues, it would be overtaken
-        held.delivery.headers = {**held.delivery.headers, names.UNKNOWN_SINCE: since}
-        return Hold(wait)
+        return Hold(wait, {names.UNKNOWN_SINCE: since})
     return PublishThenAck(again(held, wait, {names.UNKNOWN_SINCE: since}))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from rmqwork._messages import headers as names
 from rmqwork._messages.header_checks import wrong_header
-from rmqwork._topology.topology import suspects_queue
 from rmqwork._worker.model.held import HeldDelivery, expired, number_header
 from rmqwork._worker.model.plan import WorkerSpec
 from rmqwork._worker.model.workflow import carried
@@ -102,7 +101,7 @@ class Triage:
         """What is decided because workers or connections have died with a message before."""
         if not held.delivery.redelivered:
             return None
-        if held.delivery.queue == suspects_queue(held.queue):
+        if held.from_suspects:
             task = self._plan.manifest.tasks[str(held.delivery.type)]
             outcome = died_alone(held, task.max_attempts, self._server())
             if outcome is None:
@@ -129,7 +128,7 @@ class Triage:
             report(held, outcome)
             return decide(held, outcome, self._plan.name)
         if is_suspect_in_place(count, server):
-            held.suspected = True
+            held.suspect()
             _log.warning("%s: whatever held it died %d times; it runs alone", held.task_id, count)
         return None
 

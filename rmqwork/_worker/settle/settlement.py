@@ -15,7 +15,7 @@ from typing import Final
 
 from rmqwork._publisher.until_confirmed import Remaining, Submitter, UntilConfirmed
 from rmqwork._transport.reconnecting import backoff
-from rmqwork._worker.model.held import HeldDelivery, Stage
+from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.copies import is_copy
 from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck, stranded
 from rmqwork._worker.policy.unconfirmed import is_hopeless, remaining
@@ -83,7 +83,7 @@ class Settlement:
 
     def settle(self, held: HeldDelivery, decision: Decision) -> None:
         """Carry a decision out, now or as soon as it is safe."""
-        held.stage = Stage.FINISHED
+        held.finish()
         if not held.settleable:
             self._remember(held, decision)
             return

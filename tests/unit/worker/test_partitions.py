@@ -233,7 +233,7 @@ class Surroundings:
     def runs(self, held: HeldDelivery) -> None:
         """Its turn has come, and an executor has it."""
         assert self.runner.admits(held)
-        held.stage = Stage.SENT
+        held.send()
 
 
 async def test_a_partition_is_offered_between_two_messages_when_its_time_is_over() -> None:

@@ -99,16 +99,17 @@ def test_a_restricted_queue_keeps_its_prefetch_and_partitions_keep_theirs() -> N
     assert around.prefetches == {"high": 6, "low": 6, "guarded": 6, "orders": 1}
 
 
-def test_all_are_told_of_what_is_settled_and_partitions_of_theirs() -> None:
+def test_suspects_are_told_of_theirs_that_is_settled_and_partitions_of_theirs() -> None:
     around = Surroundings()
     plain, step = held(1), held(2, "orders")
+    suspect = HeldDelivery(3, delivery(None, 3, queue="low.suspects"), "low", "id-3", 1)
     step.partition = "orders.0"
-    around.flow.settled(plain)
-    around.flow.settled(step)
+    for one in (plain, step, suspect):
+        around.flow.settled(one)
     assert around.told == [
         ("switches", plain),
-        ("suspects", plain),
         ("switches", step),
-        ("suspects", step),
         ("partition", step),
+        ("switches", suspect),
+        ("suspects", suspect),
     ]
