@@ -14,7 +14,12 @@ from rmqwork.types import Publication, Verdict
 
 
 def too_late(
-    publication: Publication, timeout: float, sent: bool, blocked: bool, problem: str | None
+    publication: Publication,
+    timeout: float,
+    sent: bool,
+    blocked: bool,
+    problem: str | None,
+    stalled: bool = False,
 ) -> PublishError:
     """The error for what had no confirm in time.
 
@@ -24,6 +29,7 @@ def too_late(
         sent: whether it has left, so that it may have arrived.
         blocked: whether the broker takes nothing from publishers.
         problem: why there is no connection; None = there is one.
+        stalled: whether its queue has confirmed nothing of late, while others did.
     """
     task_id = publication.message_id
     what = f"task {publication.type!r} ({task_id}) was not confirmed within {timeout:g} s"
@@ -38,6 +44,11 @@ def too_late(
     if problem is not None:
         return BrokerUnavailable(
             f"{what}: {problem}; {known}", task_id=task_id, may_have_arrived=sent
+        )
+    if stalled:
+        what += (
+            f": the queue of exchange {publication.exchange!r}, routing key "
+            f"{publication.routing_key!r} confirms nothing (have its nodes a majority?)"
         )
     return PublishTimeout(
         f"{what}; {known}; publish again with the same task_id, or raise publish_timeout",

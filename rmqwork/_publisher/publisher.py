@@ -3,19 +3,28 @@
 `Publisher` lives in an event loop: one connection, one window of unconfirmed publications for all
 callers, a deadline for each call. `rmqwork._publisher.publisher_thread` gives it a
 thread of its own.
+
+A queue without a majority of its nodes confirms nothing, and one message for it holds back all
+later ones of its channel. A channel that confirms nothing for a while is left with its connection;
+what had no answer is sent again over a new one, and the routes under suspicion make a detour
+(`rmqwork._publisher.detours`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from time import monotonic
-from typing import Final
 
 from rmqwork._publisher.batch import Batch, Entry
+from rmqwork._publisher.channel_watch import ChannelWatch
+from rmqwork._publisher.detours import Detours
 from rmqwork._publisher.failures import refused, too_late
+from rmqwork._publisher.limits import LIMITS, Limits
 from rmqwork._publisher.priorities import IgnoredPriorities
 from rmqwork._topology import delays, join_queues
 from rmqwork._topology.topology import Declaration
@@ -26,19 +35,12 @@ from rmqwork.errors import (
     ConfigurationError,
     InvalidMessage,
     PublishError,
+    PublishTimeout,
     RmqworkError,
 )
 from rmqwork.types import Verdict
 
 _log = logging.getLogger("rmqwork.publisher")
-
-WINDOW: Final = 1000
-"""Publications that may wait for their confirm at once."""
-WINDOW_BYTES: Final = 64 << 20
-UNCONFIRMED_LIMIT: Final = 60.0
-"""Seconds after which a channel with an unconfirmed publication is given up for a new one."""
-_CLOSE_TIMEOUT: Final = 5.0
-"""Seconds that the broker has for the end of such a channel; then the connection goes, too."""
 
 
 class Publisher:
@@ -51,8 +53,8 @@ class Publisher:
         eager: connect at once, declare the delay queues, too, and stay connected; else all of this
             waits for the first publication that needs it.
         clock: of the waits between two attempts to connect.
-        unconfirmed_limit: seconds that a publication may stay unconfirmed on a channel before
-            the channel is given up for a new one.
+        limits: of what is under way, and of waits for confirms.
+        detours: whether routes that confirm nothing are kept apart.
     """
 
     def __init__(
@@ -63,28 +65,41 @@ class Publisher:
         *,
         eager: bool = False,
         clock: Clock = SYSTEM_CLOCK,
-        unconfirmed_limit: float = UNCONFIRMED_LIMIT,
+        limits: Limits = LIMITS,
+        detours: bool = True,
     ) -> None:
         self._connector = connector
         self._plan = plan
         self._name = name
         self._eager = eager
         self._clock = clock
-        self._unconfirmed_limit = unconfirmed_limit
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._lost: list[Entry] = []
-        self._batches: set[Batch] = set()
+        self._batches: dict[Batch, None] = {}
+        """In the order in which they came."""
         self._in_flight = 0
         self._bytes = 0
         self._link: Link | None = None
         self._channel: PublishChannel | None = None
         self._given_up: PublishChannel | None = None
-        self._overdue: set[Entry] = set()
+        self._overdue: dict[Entry, None] = {}
         """Sent on the channel, without an answer at their deadline."""
-        self._unconfirmed: dict[Entry, float] = {}
-        """The oldest of each call at the last look, and when they were first seen so."""
+        self._answers = 0
+        self._watch = ChannelWatch(limits)
         self._look: asyncio.TimerHandle | None = None
+        self._left: weakref.WeakSet[PublishChannel] = weakref.WeakSet()
+        """Channels that confirmed nothing; what they owed was sent again."""
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._may_detour = detours
+        self._detours = Detours(
+            self._make_detour,
+            self._detour_answered,
+            limit=limits.detours,
+            idle_limit=5 * limits.unconfirmed,
+            now=monotonic,
+        )
         self._delays: asyncio.Task[None] | None = None
         self._came_back: list[Entry] = []
         self._declaring: asyncio.Task[None] | None = None
@@ -120,12 +135,12 @@ class Publisher:
         if not batch.entries:
             batch.future.set_result([])
             return
-        self._batches.add(batch)
+        self._batches[batch] = None
         self._waiting.extend(batch.entries)
         self._set_timer(batch.deadline)
         if self._look is None:
-            look_after = self._unconfirmed_limit / 2
-            self._look = self._loop.call_later(look_after, self._look_at_channel)
+            self._watch.reset(self._answers, monotonic())
+            self._look = self._loop.call_later(self._watch.interval, self._look_at_channel)
         if self.connected:
             self._pump()
         else:
@@ -162,8 +177,9 @@ class Publisher:
         self._sweep()
         if self._look is not None:
             self._look.cancel()
+        await self._detours.close()
         self._runner.cancel()
-        await asyncio.gather(self._runner, return_exceptions=True)
+        await asyncio.gather(self._runner, *self._leaving, return_exceptions=True)
         if self._link is not None:
             await self._link.close()
         return left
@@ -172,6 +188,7 @@ class Publisher:
         """In a forked child: let go of the parent's connection without a word to the broker."""
         if self._link is not None:
             self._link.release()
+        self._detours.release()
 
     # ── the connection ────────────────────────────────────────────────────────────────────────
 
@@ -205,19 +222,21 @@ class Publisher:
             while link.is_open and not ended.is_set():
                 self._channel = await link.open_publishing()
                 self._overdue.clear()
-                self._unconfirmed.clear()
+                self._watch.reset(self._answers, monotonic())
                 self._problem = None
                 self._take_back()  # what was told to be lost after the end of the last channel
                 if self._eager:
                     self._delays_are_ready(link)  # before a retry needs them
                 self._pump()
                 await self._until_channel_ends(ended)
+                if self._link is not link:
+                    break
                 await self._end_given_up(link)
                 self._take_back()
         finally:
             self._channel = None
             self._take_back()
-            if link.is_open:
+            if link.is_open and link is self._link:
                 await link.close()
             self._link = None
 
@@ -240,7 +259,7 @@ class Publisher:
         if channel is None or not channel.is_open:
             return
         try:
-            await asyncio.wait_for(channel.close(), _CLOSE_TIMEOUT)
+            await asyncio.wait_for(channel.close(), self._limits.close_timeout)
         except TimeoutError:
             await link.close()
 
@@ -267,7 +286,7 @@ class Publisher:
         for batch in tuple(self._batches):
             if any(entry.publication.due is not None for entry in batch.entries):
                 batch.end(error)
-                self._batches.discard(batch)
+                self._batches.pop(batch, None)
 
     # ── publishing ────────────────────────────────────────────────────────────────────────────
 
@@ -275,7 +294,8 @@ class Publisher:
         channel, link, waiting = self._channel, self._link, self._waiting
         if channel is None or link is None or not channel.is_open:
             return
-        while waiting and self._in_flight < WINDOW and self._bytes < WINDOW_BYTES:
+        window, window_bytes = self._limits.window, self._limits.window_bytes
+        while waiting and self._in_flight < window and self._bytes < window_bytes:
             if link.blocked:
                 return
             entry = waiting[0]
@@ -283,7 +303,7 @@ class Publisher:
             if delayed and not self._delays_are_ready(link):
                 return
             waiting.popleft()
-            if not entry.finished:
+            if not entry.finished and not (self._detours.routes and self._detours.take(entry)):
                 self._send(channel, link, entry)
 
     def _send(self, channel: PublishChannel, link: Link, entry: Entry) -> None:
@@ -295,20 +315,27 @@ class Publisher:
         self._bytes += size
         entry.in_window = True
         try:
-            channel.publish(publication, lambda verdict, text: self._settled(entry, verdict, text))
+            channel.publish(
+                publication, lambda verdict, text: self._settled(entry, channel, verdict, text)
+            )
             entry.sent = True
         except InvalidMessage as error:
             self._leave_window(entry)
-            self._batches.discard(entry.batch)
+            self._batches.pop(entry.batch, None)
             entry.batch.end(error)
 
-    def _settled(self, entry: Entry, verdict: Verdict, text: str) -> None:
+    def _settled(self, entry: Entry, channel: PublishChannel, verdict: Verdict, text: str) -> None:
+        if self._left and channel in self._left:
+            if verdict is Verdict.CONFIRMED and entry.finish(None):
+                self._batches.pop(entry.batch, None)
+            return
+        self._answers += 1
         if entry.in_window:
             entry.in_window = False
             self._in_flight -= 1
             self._bytes -= len(entry.publication.body)
         else:
-            self._overdue.discard(entry)
+            self._overdue.pop(entry, None)
         if verdict is Verdict.LOST:
             entry.unanswered = True
             self._lost.append(entry)
@@ -320,7 +347,7 @@ class Publisher:
         if error is not None:
             error.may_have_arrived = entry.unanswered
         if entry.finish(error):
-            self._batches.discard(entry.batch)
+            self._batches.pop(entry.batch, None)
         if self._waiting:
             self._pump()
 
@@ -389,8 +416,8 @@ class Publisher:
                     entry.finish(self._too_late(entry))
                 if entry.in_window:
                     self._leave_window(entry)
-                    self._overdue.add(entry)
-            self._batches.discard(batch)
+                    self._overdue[entry] = None
+            self._batches.pop(batch, None)
         if late:  # without a connection nothing else would take them out
             kept = [entry for entry in self._waiting if not entry.finished]
             self._waiting.clear()
@@ -401,42 +428,82 @@ class Publisher:
             self._set_timer(min(batch.deadline for batch in self._batches))
 
     def _look_at_channel(self) -> None:
-        """Give the channel up if it has waited too long for a confirm.
+        """Leave the channel if it has answered nothing, or not all, for too long.
 
         What its broker has taken, and not confirmed, is in memory there and here; and a queue
-        without a majority may hold back all that comes on the same channel.
+        without a majority holds back all that comes on the same channel.
         """
         self._look = None
-        if not (self._in_flight or self._overdue):
+        self._detours.look()
+        if not (self._in_flight or self._overdue or self._detours.routes):
             return
-        self._look = self._loop.call_later(self._unconfirmed_limit / 2, self._look_at_channel)
-        if self._channel is None or self._link is None or self._link.blocked:
-            self._unconfirmed.clear()
-            return
-        now, seen = monotonic(), self._unconfirmed
-        found = [*self._overdue, *filter(None, map(_oldest_in_window, self._batches))]
-        self._unconfirmed = {entry: seen.get(entry, now) for entry in found}
-        waited = now - min(self._unconfirmed.values(), default=now)
-        if waited >= self._unconfirmed_limit:
+        self._look = self._loop.call_later(self._watch.interval, self._look_at_channel)
+        channel, link, now = self._channel, self._link, monotonic()
+        waits = self._in_flight or self._overdue
+        if channel is None or link is None or link.blocked or not waits:
+            self._watch.reset(self._answers, now)
+        elif self._may_detour and self._watch.stalled(self._answers, now):
+            self._leave(channel, link)
+        elif self._watch.oldest(self._overdue, self._batches, now) >= self._limits.unconfirmed:
             _log.warning(
                 "publisher: the broker has left publications unconfirmed for %.0f s, and gets a "
                 "new channel (a queue or stream without a majority of its nodes confirms nothing)",
-                waited,
+                self._limits.unconfirmed,
             )
-            self._given_up, self._channel = self._channel, None
+            self._given_up, self._channel = channel, None
             self._wake.set()
+
+    def _leave(self, channel: PublishChannel, link: Link) -> None:
+        """Go on over a new connection; what had no answer is sent again, first, in order."""
+        under_way = [one for batch in self._batches for one in batch.entries if one.in_window]
+        routes = self._detours.blame([*self._overdue, *under_way])
+        _log.warning(
+            "publisher: the broker confirms nothing of what was published to %s; other "
+            "publications go over a new connection (a queue or stream without a majority of its "
+            "nodes confirms nothing)",
+            ", ".join(key or exchange for exchange, key in routes[:5]),
+        )
+        for entry in under_way:
+            self._leave_window(entry)
+            entry.unanswered = True
+        self._waiting.extendleft(reversed(under_way))
+        self._left.add(channel)
+        self._channel = self._link = None
+        closing = self._loop.create_task(link.close(), name="rmqwork-leave")
+        self._leaving.add(closing)
+        closing.add_done_callback(self._leaving.discard)
+        self._wake.set()
+
+    def _make_detour(self) -> Publisher:
+        return Publisher(
+            self._connector,
+            self._plan,
+            f"{self._name} (detour)",
+            clock=self._clock,
+            limits=replace(self._limits, window=self._limits.detour_window),
+            detours=False,
+        )
+
+    def _detour_answered(self, entry: Entry, error: BaseException | None) -> None:
+        if isinstance(error, PublishError):
+            error.may_have_arrived = error.may_have_arrived or entry.unanswered
+        elif error is not None:
+            self._batches.pop(entry.batch, None)
+            entry.batch.end(error)
+            return
+        if isinstance(error, PublishTimeout):
+            sent, timeout = error.may_have_arrived, entry.batch.timeout
+            error = too_late(entry.publication, timeout, sent, False, None, stalled=True)
+        if entry.finish(error):
+            self._batches.pop(entry.batch, None)
 
     def _too_late(self, entry: Entry) -> PublishError:
         problem = None
         if not self.connected:
             problem = str(self._problem or f"no connection to {self._connector.label}")
         blocked = self._link is not None and self._link.blocked
-        return too_late(entry.publication, entry.batch.timeout, entry.sent, blocked, problem)
-
-
-def _oldest_in_window(batch: Batch) -> Entry | None:
-    """The first publication of a call that waits for its confirm; they are sent in order."""
-    for entry in batch.entries:
-        if not entry.finished:
-            return entry if entry.in_window else None
-    return None
+        sent = entry.sent or self._detours.sent(entry)
+        stalled = self._detours.holds(entry)
+        if stalled:
+            problem = None
+        return too_late(entry.publication, entry.batch.timeout, sent, blocked, problem, stalled)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rmqwork._publisher import publisher as module
 from rmqwork._publisher.batch import Batch
-from rmqwork._publisher.publisher import WINDOW, Publisher
+from rmqwork._publisher.limits import LIMITS, Limits
+from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.delays import ladder_declarations
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.errors import (
@@ -30,6 +30,7 @@ from rmqwork.types import Publication, Verdict
 from tests.unit.fakes import FakeConnector, QuickClock, publication, turns
 from tests.waiting import auntil
 
+WINDOW = LIMITS.window
 PLAN = app_declarations([Queue("q")])
 
 
@@ -235,14 +236,15 @@ async def test_the_window_is_never_exceeded(publisher: Publisher, connector: Fak
     assert connector.channel.most == WINDOW
 
 
-async def test_large_bodies_make_the_window_smaller(
-    publisher: Publisher, connector: FakeConnector, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "WINDOW_BYTES", 1000)
+async def test_large_bodies_make_the_window_smaller(connector: FakeConnector):
+    publisher = Publisher(
+        connector, PLAN, "test", clock=QuickClock(), limits=Limits(window_bytes=1000)
+    )
     future = submit(publisher, *(publication(body=bytes(400)) for _ in range(20)))
 
     assert set(await result(future)) == {None}
     assert connector.channel.most == 3  # the third goes out while 800 bytes are under way
+    await publisher.close(0)
 
 
 async def test_lost_publications_do_not_fill_the_window(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from rmqwork._publisher import publisher as module
 from rmqwork._publisher.batch import Batch
+from rmqwork._publisher.limits import LIMITS, Limits
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.topology import Queue, app_declarations
 from rmqwork.errors import PublishTimeout
@@ -44,9 +45,15 @@ async def broker() -> OneDeadQueue:
 
 
 @pytest.fixture
-async def publisher(broker: OneDeadQueue) -> AsyncIterator[Publisher]:
+async def limits() -> Limits:
+    """Those of the test's publisher; without stalls unless a test has its own."""
+    return replace(LIMITS, unconfirmed=LIMIT, stall=30)
+
+
+@pytest.fixture
+async def publisher(broker: OneDeadQueue, limits: Limits) -> AsyncIterator[Publisher]:
     plan = app_declarations([Queue("q")])
-    publisher = Publisher(broker, plan, "test", clock=QuickClock(), unconfirmed_limit=LIMIT)
+    publisher = Publisher(broker, plan, "test", clock=QuickClock(), limits=limits)
     yield publisher
     for link in broker.links:
         for channel in link.channels:
@@ -68,11 +75,11 @@ def dead(count: int) -> list[Publication]:
     return [publication(routing_key=DEAD) for _ in range(count)]
 
 
+@pytest.mark.parametrize("limits", [Limits(window=5, unconfirmed=LIMIT, stall=30)])
 async def test_a_deadline_gives_the_place_in_the_window_back(
-    publisher: Publisher, broker: OneDeadQueue, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, broker: OneDeadQueue
 ):
     """Given a window of 5 that 5 dead ones fill, when they are too late, a sixth is sent."""
-    monkeypatch.setattr(module, "WINDOW", 5)
     stuck = submit(publisher, *dead(5), timeout=0.05)
     await auntil(lambda: publisher.connected and len(broker.channel.open) == 5)
     healthy = submit(publisher, publication(), timeout=30)
@@ -86,10 +93,8 @@ async def test_a_deadline_gives_the_place_in_the_window_back(
     assert await errors(healthy) == [None]
 
 
-async def test_a_late_confirm_frees_no_second_place(
-    publisher: Publisher, broker: OneDeadQueue, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "WINDOW", 2)
+@pytest.mark.parametrize("limits", [Limits(window=2, unconfirmed=LIMIT, stall=30)])
+async def test_a_late_confirm_frees_no_second_place(publisher: Publisher, broker: OneDeadQueue):
     stuck = submit(publisher, *dead(2), timeout=0.05)
     await errors(stuck)
     await auntil(lambda: publisher.connected)
@@ -136,11 +141,11 @@ async def test_a_channel_that_waits_too_long_for_a_confirm_is_replaced(
     assert "left publications unconfirmed" in caplog.text
 
 
+@pytest.mark.parametrize("limits", [Limits(window=1, unconfirmed=LIMIT, stall=30)])
 async def test_a_channel_that_confirms_is_kept_however_long_a_call_lasts(
-    publisher: Publisher, broker: OneDeadQueue, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, broker: OneDeadQueue
 ):
     """Given a call that lasts four times the limit, with a confirm for each of its publications."""
-    monkeypatch.setattr(module, "WINDOW", 1)
     call = submit(publisher, *(publication() for _ in range(40)), timeout=30)
     await auntil(lambda: publisher.connected)
     first = broker.channel
@@ -167,11 +172,11 @@ async def test_a_broker_that_blocks_publishers_is_waited_for(
     await auntil(lambda: broker.channel is not first)
 
 
+@pytest.mark.parametrize("limits", [Limits(close_timeout=0.05, unconfirmed=LIMIT, stall=30)])
 async def test_a_connection_whose_channel_does_not_close_is_ended(
-    publisher: Publisher, broker: OneDeadQueue, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, broker: OneDeadQueue
 ):
     """A queue without a majority may hold back the whole connection, the close of a channel too."""
-    monkeypatch.setattr(module, "_CLOSE_TIMEOUT", 0.05)
     submit(publisher, *dead(1), timeout=30)
     await auntil(lambda: publisher.connected and len(broker.channel.open) == 1)
     broker.channel.may_close.clear()
