@@ -108,6 +108,7 @@ class Worker:
             suspects,
             lambda held: self.partitions.gone(held),
             lambda: self.dispatcher.apart,
+            lambda queue: self.settlement.overdue(queue),
         )
 
         # what is settled

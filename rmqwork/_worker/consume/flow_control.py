@@ -7,7 +7,12 @@ from typing import Protocol
 
 from rmqwork._worker.consume.kill_switches import KillSwitches
 from rmqwork._worker.consume.suspect_prefetch import SuspectPrefetch
-from rmqwork._worker.model.flow import Throughput, changed_prefetch, wanted_prefetch
+from rmqwork._worker.model.flow import (
+    MAX_PREFETCH,
+    Throughput,
+    changed_prefetch,
+    wanted_prefetch,
+)
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.model.plan import WorkerSpec
 
@@ -33,6 +38,7 @@ class FlowControl:
         suspects: are told of each delivery of a suspects queue that is settled.
         partition_settled: is told of each delivery of a partition that is settled.
         apart: returns the number of deliveries that run isolated, or wait for it.
+        overdue: returns the number of a queue's deliveries that have run and wait for confirms.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class FlowControl:
         suspects: SuspectPrefetch,
         partition_settled: Callable[[HeldDelivery], None],
         apart: Callable[[], int],
+        overdue: Callable[[str], int],
     ) -> None:
         self._plan = plan
         self._consumers = consumers
@@ -50,6 +57,7 @@ class FlowControl:
         self._suspects = suspects
         self._partition_settled = partition_settled
         self._apart = apart
+        self._overdue = overdue
         queues = [queue for queue, _ in plan().queues]
         self._throughput = {queue: Throughput() for queue in queues}
         self._runtimes: dict[str, set[str]] = {queue: set() for queue in queues}
@@ -76,6 +84,12 @@ class FlowControl:
                 continue
             slots = plan.capacity(queue, self._runtimes[queue]) + self._apart()
             wanted = wanted_prefetch(slots, rate, plan.mixed(queue))
-            changed = changed_prefetch(self._consumers.prefetch(queue), wanted)
-            if changed is not None:
+            current, overdue = self._consumers.prefetch(queue), self._overdue(queue)
+            if overdue:
+                # They have run, but count against the prefetch; twice as many may come of them.
+                short = current - overdue < wanted
+                changed = min(MAX_PREFETCH, wanted + 2 * overdue) if short else None
+            else:
+                changed = changed_prefetch(current, wanted)
+            if changed is not None and changed != current:
                 self._consumers.set_prefetch(queue, changed)

@@ -25,6 +25,8 @@ from rmqwork.types import Publication, SettleChannel
 _log = logging.getLogger("rmqwork.worker.settling")
 PATIENCE: Final = 30.0
 """Seconds for which a next step that has nowhere to go is tried again."""
+OVERDUE: Final = 2.0
+"""Seconds after which a delivery that waits for confirms counts as no work of this worker."""
 PROOF_INTERVAL: Final = 1.0
 """Seconds between two looks at whether acks have arrived."""
 
@@ -64,7 +66,7 @@ class Settlement:
         self._loop = asyncio.get_running_loop()
         self._prover = self._loop.create_task(self._prove(), name="rmqwork-ack-proof")
         self._unsettled = 0
-        self.open: set[HeldDelivery] = set()
+        self.open: dict[HeldDelivery, float] = {}
         """Deliveries whose consequence is not confirmed yet."""
 
     @property
@@ -75,6 +77,15 @@ class Settlement:
     def forget_unsettled(self) -> None:
         """Count anew: all is consumed again, so that what is not settled is delivered again."""
         self._unsettled = 0
+
+    def overdue(self, queue: str) -> int:
+        """How many deliveries of a queue have waited for the confirms of their consequences for
+        longer than a broker that is well takes: they run no more, and others can.
+        """
+        if not self.open:
+            return 0
+        limit = monotonic() - OVERDUE
+        return sum(since < limit and held.queue == queue for held, since in self.open.items())
 
     @property
     def dropped_replies(self) -> int:
@@ -94,7 +105,7 @@ class Settlement:
                 held.delivery.channel.nack(held.delivery)
                 self._done(held)
             case PublishThenAck():
-                self.open.add(held)
+                self.open[held] = monotonic()
                 self._publishing.publish(decision.publications, _Consequence(self, held))
             case Hold():
                 raise TypeError("it keeps its delivery: see rmqwork._worker.partitions")
@@ -106,11 +117,11 @@ class Settlement:
 
     def keep_open(self, held: HeldDelivery) -> None:
         """Have a shutdown wait for a delivery whose decision will be carried out soon."""
-        self.open.add(held)
+        self.open[held] = monotonic()
 
     def settle_kept(self, held: HeldDelivery, decision: Decision) -> None:
         """Carry out the decision about a delivery that was kept open."""
-        self.open.discard(held)
+        self.open.pop(held, None)
         self.settle(held, decision)
 
     def channel_lost(self, channel: SettleChannel) -> None:
@@ -137,7 +148,7 @@ class Settlement:
 
     def confirmed(self, held: HeldDelivery) -> None:
         """All that follows from an outcome is confirmed: ack its delivery."""
-        self.open.discard(held)
+        self.open.pop(held, None)
         if held.settleable:
             self._ack(held)
         else:
@@ -152,7 +163,7 @@ class Settlement:
         """
         if held.settleable:
             return True
-        self.open.discard(held)
+        self.open.pop(held, None)
         self._remember(held, rest)
         return False
 

@@ -19,6 +19,7 @@ class Surroundings:
         self.restricted: set[str] = set()
         self.told: list[tuple[str, HeldDelivery]] = []
         self.isolated = 0
+        self.overdue: dict[str, int] = {}
         room = cast(Any, self)
         self.flow = FlowControl(
             lambda: self.plan,
@@ -27,6 +28,7 @@ class Surroundings:
             cast(Any, Suspects(self.told)),
             lambda held: self.told.append(("partition", held)),
             lambda: self.isolated,
+            lambda queue: self.overdue.get(queue, 0),
         )
 
     def prefetch(self, queue: str) -> int:
@@ -73,6 +75,21 @@ def test_it_fades_when_nothing_is_settled_any_more() -> None:
     for _ in range(60):
         around.flow.follow(0.5)
     assert around.prefetches["low"] < 20
+
+
+def test_what_has_run_and_waits_for_confirms_takes_no_room_from_what_can_run() -> None:
+    around = Surroundings()
+    around.flow.runs(held(0))
+    for _ in range(8):  # whatever comes waits for a queue that confirms nothing
+        around.overdue["low"] = around.prefetches["low"]
+        around.flow.follow(0.2)
+        assert around.prefetches["low"] >= around.overdue["low"] + 6
+    around.overdue["low"] = 1_999
+    around.flow.follow(0.2)
+    assert around.prefetches["low"] == 2_000
+    around.overdue.clear()
+    around.flow.follow(0.2)
+    assert around.prefetches["low"] == 6
 
 
 def test_slots_of_the_event_loop_count_for_a_queue_whose_tasks_run_there() -> None:

@@ -12,7 +12,7 @@ from rmqwork._worker.model.held import HeldDelivery, Stage
 from rmqwork._worker.policy.copies import again, dead_letter
 from rmqwork._worker.policy.decide import Ack, HandBack, PublishThenAck
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
-from rmqwork._worker.settle.settlement import PROOF_INTERVAL, Settlement
+from rmqwork._worker.settle.settlement import OVERDUE, PROOF_INTERVAL, Settlement
 from rmqwork.errors import BrokerUnavailable, ConfigurationError, InvalidMessage, Nacked, Unroutable
 from rmqwork.types import Evidence, Publication, Reason
 from tests.unit.fakes import FakeConsumeChannel, delivery, turns
@@ -113,7 +113,7 @@ async def test_a_consequence_is_confirmed_before_the_ack(harness: SettlementHarn
     harness.settlement.settle(held, decision)
     await turns()
     assert harness.publisher.sent == [decision.publication]
-    assert (harness.channel.log, harness.done, harness.settlement.open) == ([], [], {held})
+    assert (harness.channel.log, harness.done, [*harness.settlement.open]) == ([], [], [held])
 
     harness.publisher.answer()
 
@@ -135,7 +135,7 @@ async def test_a_refused_consequence_keeps_its_delivery_and_is_tried_again(
         await auntil(lambda n=number: len(harness.publisher.batches) == n)  # type: ignore[misc]
         harness.publisher.answer(error)
         assert harness.channel.log == []
-        assert harness.settlement.open == {held}
+        assert [*harness.settlement.open] == [held]
     await auntil(lambda: len(harness.publisher.batches) == 4)
     harness.publisher.answer()
 
@@ -181,6 +181,21 @@ async def test_a_consequence_that_cannot_be_encoded_is_made_smaller(harness: Set
     await auntil(lambda: len(harness.publisher.batches) == 2)
     assert "strange" not in harness.publisher.sent[1].headers
     assert harness.publisher.sent[1].headers["rmqwork-attempt"] == 2
+
+
+async def test_what_waits_long_for_confirms_is_counted(
+    harness: SettlementHarness,
+):
+    held = harness.held()
+    harness.settlement.settle(held, consequence(held))
+    assert harness.settlement.overdue("q") == 0
+
+    harness.settlement.open[held] -= OVERDUE
+    assert harness.settlement.overdue("q") == 1
+    assert harness.settlement.overdue("another") == 0
+
+    harness.publisher.answer()
+    assert harness.settlement.overdue("q") == 0
 
 
 async def test_a_step_that_can_never_be_sent_makes_a_dead_letter(harness: SettlementHarness):
