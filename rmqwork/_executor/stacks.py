@@ -58,10 +58,15 @@ def _awaited(awaitable: Any) -> Iterator[tuple[FrameType, int]]:
         yield frame, frame.f_lineno
 
 
+def _begins(filename: str) -> bool:
+    """Whether code of this file begins a thread: Python's own, ``<frozen runpy>`` in the first."""
+    return filename == _BOOTSTRAP or filename.startswith("<frozen ")
+
+
 def _text(frames: list[tuple[FrameType, int]]) -> str:
     """Format a stack from the first frame that is not ours; all of it if all are."""
     names = [frame.f_code.co_filename for frame, _ in frames]
-    users = (at for at, name in enumerate(names) if not (is_ours(name) or name == _BOOTSTRAP))
+    users = (at for at, name in enumerate(names) if not (is_ours(name) or _begins(name)))
     first = next(users, 0)
     text = "".join(traceback.StackSummary.extract(iter(frames[first:])).format())
     return text if len(text) <= _MAX_LENGTH else "…\n" + text[-_MAX_LENGTH:]

@@ -127,9 +127,8 @@ def make(broker: str | None = None, results: str | None = None) -> App:
 
     @app.task
     def count(path: str) -> int:
-        with Path(path).open("a") as file:
-            file.write("run\n")
-        return Path(path).read_text().count("run")
+        with Path(path).open("ab", buffering=0) as file:  # one write: runs at once are told apart
+            return file.write(b"run\n") and file.tell() // 4
 
     @app.task
     def seen(ctx: Context, before: object = None) -> list[object]:
