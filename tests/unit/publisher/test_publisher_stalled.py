@@ -11,11 +11,16 @@ from rmqwork._publisher.batch import Batch
 from rmqwork._publisher.limits import Limits
 from rmqwork._publisher.publisher import Publisher
 from rmqwork._topology.topology import Queue, app_declarations
+from rmqwork._worker.model.held import HeldDelivery
+from rmqwork._worker.policy.decide import PublishThenAck, decide
+from rmqwork._worker.settle.redeliveries import RedeliveryMemory
+from rmqwork._worker.settle.settlement import Settlement
 from rmqwork.errors import PublishTimeout
-from rmqwork.types import Publication, Verdict
-from tests.unit.fakes import FakeConnector, QuickClock, publication
+from rmqwork.types import Evidence, Failure, Publication, Reason, Verdict
+from tests.unit.fakes import FakeConnector, FakeConsumeChannel, QuickClock, delivery, publication
 from tests.waiting import auntil
 
+FAILURE = Failure(0.1, Reason.FAILED, Evidence("ValueError", "it broke"))
 DEAD = "without-majority"
 STALL = 0.2
 
@@ -147,3 +152,28 @@ async def test_the_end_of_a_publisher_counts_what_its_detours_have(
 
     assert await publisher.close(0.05) == 3
     assert not any(link.is_open for link in broker.links)
+
+
+async def test_a_workers_settlements_go_on(publisher: Publisher, broker: HeldBack):
+    """A thousand next steps for the dead queue, and dead letters for another one."""
+    done: list[HeldDelivery] = []
+
+    async def repair() -> None: ...
+
+    settlement = Settlement(publisher, RedeliveryMemory(), done.append, repair)
+    channel = FakeConsumeChannel()
+    helds = [HeldDelivery(n, delivery(channel, n), "q", f"id-{n}", 1) for n in range(1, 1201)]
+    steps, failed = helds[:1000], helds[1000:]
+    for held, step in zip(steps, dead(1000), strict=True):
+        settlement.settle(held, PublishThenAck(step))
+    for held in failed:
+        settlement.settle(held, decide(held, FAILURE, "host"))
+
+    await auntil(lambda: len(done) == 200, lambda: len(done))
+    assert channel.log == [("ack", held.number) for held in failed]
+    assert [*settlement.open] == steps
+
+    broker.dead = False
+    await auntil(lambda: len(done) == 1200, lambda: len(done))
+    assert len(channel.log) == 1200
+    await settlement.close(1)
