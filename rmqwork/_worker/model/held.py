@@ -55,6 +55,7 @@ class HeldDelivery:
         partition: the partition that it came from; None = its queue has none.
         suspected: whether it may have killed what held it, and is to run alone therefore.
         from_suspects: whether it came from its queue's suspects queue.
+        continued: whether its message goes on as a copy that nobody can tell from it.
     """
 
     number: int
@@ -68,6 +69,7 @@ class HeldDelivery:
     carried: Carried | None = None
     partition: str | None = None
     suspected: bool = False
+    continued: bool = False
     from_suspects: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,9 +105,14 @@ class HeldDelivery:
             raise WrongStage(f"{self.task_id} is {self.stage.value}: it cannot be sent")
         self.stage = Stage.SENT
 
-    def finish(self) -> None:
-        """Be settled: there is no way back."""
+    def finish(self, *, continued: bool = False) -> None:
+        """Be settled: there is no way back.
+
+        Args:
+            continued: whether its message goes on as a copy of the same id and attempt.
+        """
         self.stage = Stage.FINISHED
+        self.continued = continued
 
     def _must_be_open(self) -> None:
         if self.stage is Stage.FINISHED:

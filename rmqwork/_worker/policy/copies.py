@@ -88,6 +88,16 @@ def slim(publication: Publication) -> Publication:
     return replace(publication, headers=kept)
 
 
+def continues(held: HeldDelivery, publication: Publication) -> bool:
+    """Whether a publication is a copy that cannot be told from the delivery, when it comes again:
+    of the same id and attempt, and not a dead letter."""
+    return (
+        is_copy(held, publication)
+        and publication.routing_key != dead_letter_queue(held.queue)
+        and publication.headers.get(names.ATTEMPT, 1) == held.attempt
+    )
+
+
 def is_copy(held: HeldDelivery, publication: Publication) -> bool:
     """Whether a publication is the delivery's own message on its way to another queue of its."""
     return (

@@ -8,6 +8,9 @@ Three things can be under way when a channel ends, and the broker will deliver e
 
 A redelivery that is the same run (same queue, id, attempt, replay count and body) is settled by
 what is remembered, or adopts the run, instead of running again. Each memory serves once.
+
+That a message was moved is not remembered: a copy of it lives on, of the same id and attempt, and
+would be taken for the one that was settled, and be lost. Without a memory it is moved twice.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ class RedeliveryMemory:
         key = held.key
         if key is not None:
             self._running.pop(key, None)
-            _keep(self._outcomes, key, decision, self._most)
+            if not (held.continued and isinstance(decision, Ack)):
+                _keep(self._outcomes, key, decision, self._most)
 
     def runs_on(self, held: HeldDelivery) -> None:
         """A task runs, or is about to, whose delivery was lost."""

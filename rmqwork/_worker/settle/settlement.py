@@ -16,7 +16,7 @@ from typing import Final
 from rmqwork._publisher.until_confirmed import Remaining, Submitter, UntilConfirmed
 from rmqwork._transport.reconnecting import backoff
 from rmqwork._worker.model.held import HeldDelivery
-from rmqwork._worker.policy.copies import is_copy
+from rmqwork._worker.policy.copies import continues, is_copy
 from rmqwork._worker.policy.decide import Ack, Decision, HandBack, Hold, PublishThenAck, stranded
 from rmqwork._worker.policy.unconfirmed import is_hopeless, remaining
 from rmqwork._worker.settle.redeliveries import RedeliveryMemory
@@ -94,7 +94,9 @@ class Settlement:
 
     def settle(self, held: HeldDelivery, decision: Decision) -> None:
         """Carry a decision out, now or as soon as it is safe."""
-        held.finish()
+        held.finish(
+            continued=type(decision) is PublishThenAck and continues(held, decision.publication)
+        )
         if not held.settleable:
             self._remember(held, decision)
             return

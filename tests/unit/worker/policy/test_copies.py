@@ -11,6 +11,7 @@ from rmqwork._transport.properties import encode
 from rmqwork._worker.model.held import HeldDelivery
 from rmqwork._worker.policy.copies import (
     again,
+    continues,
     cut,
     cut_front,
     dead_letter,
@@ -186,3 +187,12 @@ def test_copies_are_told_from_next_steps():
     assert is_copy(one, dead_letter(one, Reason.FAILED, EVIDENCE, "host"))
     assert not is_copy(one, Publication("", "q", b"{}", "another", "t"))
     assert not is_copy(one, Publication("x", "q", b"{}", one.task_id, one.delivery.type))
+
+
+def test_copies_of_the_same_attempt_are_told_from_those_of_the_next_and_from_dead_letters():
+    one = held(attempt=2, headers={names.ATTEMPT: 2})
+    assert continues(one, move_to_suspects(one))
+    assert continues(one, again(one, 0.0, {}))
+    assert not continues(one, again(one, 0.0, {names.ATTEMPT: 3}))
+    assert not continues(one, dead_letter(one, Reason.FAILED, EVIDENCE, "host"))
+    assert not continues(one, Publication("", "q", b"{}", "another", one.delivery.type))

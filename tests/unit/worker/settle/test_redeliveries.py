@@ -32,6 +32,23 @@ def test_an_unproven_ack_is_given_again_once():
     assert memory.recall(again_()) is None
 
 
+def test_the_ack_of_a_message_that_was_moved_is_not_given_to_its_copy():
+    """The copy is of the same id and attempt; acked without a run, the message would be lost."""
+    memory, channel = RedeliveryMemory(), FakeConsumeChannel()
+    moved = held(channel=channel)
+    moved.finish(continued=True)
+    memory.acked(moved)
+    assert memory.unproven(channel) == 1
+
+    memory.lost(channel)
+    memory.outcome(moved, Ack())
+
+    copy = HeldDelivery(2, delivery(queue="q.suspects"), "q", "id", 1)
+    assert copy.key == moved.key
+    assert memory.recall(copy) is None
+    assert memory.recall(again_()) is None
+
+
 def test_a_proven_ack_is_forgotten():
     """What comes again after that is somebody's replay, and runs."""
     memory, channel = RedeliveryMemory(), FakeConsumeChannel()
