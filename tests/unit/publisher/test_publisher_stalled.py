@@ -22,7 +22,7 @@ from tests.waiting import auntil
 
 FAILURE = Failure(0.1, Reason.FAILED, Evidence("ValueError", "it broke"))
 DEAD = "without-majority"
-STALL = 0.2
+STALL = 1.0
 
 
 class HeldBack(FakeConnector):
@@ -97,7 +97,7 @@ async def test_a_thousand_for_a_dead_queue_hold_nobody_back(publisher: Publisher
 
 async def test_what_shared_the_channel_is_confirmed_too(publisher: Publisher):
     """One call with both kinds: nobody has lost a healthy one to the dead one before it."""
-    batch = submit(publisher, *dead(1), publication(), *dead(1), publication(), timeout=3)
+    batch = submit(publisher, *dead(1), publication(), *dead(1), publication(), timeout=6)
 
     results = await errors(batch)
 
