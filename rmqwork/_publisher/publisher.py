@@ -435,7 +435,7 @@ class Publisher:
         """
         self._look = None
         self._detours.look()
-        if not (self._in_flight or self._overdue or self._detours.routes):
+        if not (self._batches or self._overdue or self._detours.routes):
             return
         self._look = self._loop.call_later(self._watch.interval, self._look_at_channel)
         channel, link, now = self._channel, self._link, monotonic()
